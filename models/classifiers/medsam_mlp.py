@@ -187,6 +187,7 @@ def load(weights: Mapping[str, Tensor], runner: Runner, **settings: Any) -> MedS
     network.load_state_dict(
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     )
+    network.sam.fold()
     return MedSamMlpClassifier(network, runner)
 
 

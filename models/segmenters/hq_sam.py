@@ -20,7 +20,7 @@ from models.segmenters.network import Embedded, PromptedNet, encode_prompts
 from models.segmenters.pictures import MedSamPicture, Picture, SamPicture
 from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
-from models.segmenters.vit import CHANNELS, PATCH
+from models.segmenters.vit import CHANNELS, PATCH, fold_positions
 
 PROMPTS = Settings(shown="whole")
 """The default settings: a lesion is shown as in HQ-SAM's training."""
@@ -60,6 +60,10 @@ class HqSamNet(PromptedNet):
             transformer=TwoWayTransformer(depth=2, embedding_dim=CHANNELS, num_heads=8, mlp_dim=2048),
             vit_dim=image_encoder.widths[0],
         )
+
+    def fold(self) -> None:
+        """See PromptedNet."""
+        fold_positions(self.image_encoder)
 
     def embed(self, pictures: Tensor) -> Embedded:
         """The embedding (N × 256 × grid × grid), then intermediate features (each N × width × grid × grid)."""

@@ -38,6 +38,10 @@ class PromptedNet(nn.Module, ABC):
     def embed(self, pictures: Tensor) -> Embedded:
         """The embedding of N × 3 × side × side from `picture.prepare`. Uses only the image encoder's parameters."""
 
+    def fold(self) -> None:
+        """Makes it read faster on any device, with the same results up to rounding; it cannot be trained then. Does
+        nothing for an encoder in which there is nothing to fold."""
+
     def fuse(self) -> None:
         """Makes it read faster on a CPU (`models.fused`), with the same results up to rounding; it cannot be trained
         then. Does nothing for an encoder whose layers are not known."""

@@ -180,6 +180,7 @@ def loading(untrained: Callable[..., tuple[PromptedNet, Settings]]) -> Load:
         net, prompts = untrained(**settings)
         net.load_state_dict({name: weight.float() for name, weight in weights.items()})
         runner.place(net)
+        net.fold()
         if can_fuse(runner.device):
             net.fuse()
         return PromptedSegmenter(net, runner, prompts)

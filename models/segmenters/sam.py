@@ -19,7 +19,7 @@ from models.segmenters.pictures import MedSamPicture, Picture, SamPicture
 from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
 from models.segmenters.sam_decoder import SamDecodedNet
-from models.segmenters.vit import PATCH, VITS, Vit
+from models.segmenters.vit import PATCH, VITS, Vit, fold_positions
 
 PROMPTS = Settings(shown="whole")
 """The default settings: a lesion is shown as in the training of SAM and MedSAM."""
@@ -38,6 +38,10 @@ class SamNet(SamDecodedNet):
     def __init__(self, vit: Vit, picture: Picture) -> None:
         super().__init__(picture, picture.side // PATCH)
         self.image_encoder: nn.Module = ImageEncoderViT(**vit.arguments(picture.side))
+
+    def fold(self) -> None:
+        """See PromptedNet."""
+        fold_positions(self.image_encoder)
 
     def embed(self, pictures: Tensor) -> Embedded:
         """One tensor, N × 256 × side/16 × side/16."""

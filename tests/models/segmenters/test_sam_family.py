@@ -104,6 +104,24 @@ def test_many_prompts_over_several_pictures_give_the_masks_of_single_prompts(kin
             masks = together
 
 
+@pytest.mark.parametrize("kind", ["sam", "hq", "mlsam"])
+def test_folded_positions_give_the_same_embedding(kind: str) -> None:
+    """In windows, in global attention, and for grids of more than one size."""
+    net = seeded(small(kind)).requires_grad_(False)
+    pictures = torch.rand(2, 3, SIDE, SIDE)
+    kept = net.state_dict().keys()
+    with torch.inference_mode():
+        plain = net.embed(pictures)
+        net.fold()
+        folded = net.embed(pictures)
+        net.half()
+        in_half = net.embed(pictures.half())
+    for one, other, half in zip(plain, folded, in_half, strict=True):
+        assert_close(other, one, 1e-4)
+        assert_close(half.float(), one, 0.05)
+    assert net.state_dict().keys() == kept
+
+
 @pytest.mark.parametrize("kind", ["sam", "hq", "tiny", "mlsam"])
 def test_every_parameter_belongs_to_one_part(kind: str) -> None:
     net = small(kind)
