@@ -232,6 +232,8 @@ def with_decoding(pipeline: Pipeline, files: Sequence[Path], batch: int, seconds
     pool = DecoderPool(min(batch, len(os.sched_getaffinity(0))), 100_000_000, attempts=1, timeout_s=600)
     endless = cycle(files)
     following = [pool.begin(file) for file in islice(endless, batch)]
+    for image in following:  # the processes have started then
+        image()
     images, began = 0, time.perf_counter()
     while not images or time.perf_counter() - began < seconds:
         current, following = following, [pool.begin(file) for file in islice(endless, batch)]
