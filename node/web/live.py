@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -36,6 +37,7 @@ class Live:
         self._stop = threading.Event()
         self._listeners = 0
         self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
 
     def start(self) -> None:
         """Begins to watch; called in the event loop that the pages are answered in."""
@@ -43,7 +45,9 @@ class Live:
         threading.Thread(target=self._watch, args=(loop,), name="live", daemon=True).start()
 
     def stop(self) -> None:
+        """Ends the streams, so that the server need not wait for them."""
         self._stop.set()
+        self._ended.set()
         self._wake()
 
     @property
@@ -64,7 +68,8 @@ class Live:
                     yield ": still here\n\n"
                 else:
                     yield "event: changed\ndata:\n\n"
-                    await asyncio.sleep(AT_MOST_EVERY_S)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._ended.wait(), AT_MOST_EVERY_S)
         finally:
             self._listeners -= 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from types import FrameType
 
 from config.settings import Settings
 from node.logs import set_up_logging
@@ -26,7 +27,13 @@ def run_web(settings: Settings) -> None:
         raise ValueError("web.port is not set")
     sessions = open_queue(settings.database)
     application = build_application(settings, sessions, time.time)
-    server = uvicorn.Server(
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            application.state.desk.live.stop()
+            super().handle_exit(sig, frame)
+
+    server = Server(
         uvicorn.Config(
             application,
             host=web.host,
