@@ -6,7 +6,7 @@ Every network has a square input of `side` pixels and three equal channels. Crop
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -42,6 +42,24 @@ class Picture(Protocol):
 
     def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
         """A network's logits (square, any size), resampled to the shape of their crop (rows × columns)."""
+        down, across = (self.restoring(len(logits), shape, axis) for axis in (0, 1))
+        return down @ logits @ across.T
+
+    def drawn(self, logits: Tensor, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Where restored logits (on the CPU) are above 0; resampled only near cells that are."""
+        drawn = np.zeros(shape, dtype=np.bool_)
+        above = logits > 0
+        if not above.any():
+            return drawn
+        down, across = (self.restoring(len(logits), shape, axis) for axis in (0, 1))
+        # A resampled logit is a mean of cells: it is above 0 only if one of them is.
+        rows, columns = _reach(down, above.any(dim=1)), _reach(across, above.any(dim=0))
+        drawn[rows, columns] = (down[rows] @ logits @ across[columns].T > 0).numpy()
+        return drawn
+
+    def restoring(self, cells: int, shape: tuple[int, int], axis: Literal[0, 1]) -> Tensor:
+        """Along one axis of a crop of this shape, the weights of the logits' cells in each of its pixels: pixels ×
+        cells, float32."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +84,9 @@ class SamPicture(Picture):
         mean, deviation = (torch.tensor(values)[:, None, None] for values in (_MEAN, _DEVIATION))
         return functional.pad((small * 255 - mean) / deviation, (0, self.side - columns, 0, self.side - rows))
 
-    def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
-        rows, columns = self._filled(shape)
-        large = _resized(logits, (self.side, self.side), "bilinear")
-        return _resized(large[:rows, :columns], shape, "bilinear")
+    def restoring(self, cells: int, shape: tuple[int, int], axis: Literal[0, 1]) -> Tensor:
+        filled = self._filled(shape)[axis]
+        return _weights(filled, shape[axis]) @ _weights(cells, self.side)[:filled]
 
     def _filled(self, shape: tuple[int, int]) -> tuple[int, int]:
         scale = self.side / max(shape)
@@ -99,8 +116,8 @@ class MedSamPicture(Picture):
     def fill(self, small: Tensor) -> Tensor:
         return small.expand(3, -1, -1)
 
-    def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
-        return _resized(logits, shape, "bilinear")
+    def restoring(self, cells: int, shape: tuple[int, int], axis: Literal[0, 1]) -> Tensor:
+        return _weights(cells, shape[axis])
 
 
 @dataclass(frozen=True)
@@ -123,9 +140,9 @@ class LiteMedSamPicture(Picture):
         rows, columns = small.shape
         return functional.pad(small, (0, self.side - columns, 0, self.side - rows)).expand(3, -1, -1)
 
-    def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
-        rows, columns = self._filled(shape)
-        return _resized(logits[:rows, :columns], shape, "bilinear")
+    def restoring(self, cells: int, shape: tuple[int, int], axis: Literal[0, 1]) -> Tensor:
+        filled = self._filled(shape)[axis]
+        return functional.pad(_weights(filled, shape[axis]), (0, cells - filled))
 
     def _filled(self, shape: tuple[int, int]) -> tuple[int, int]:
         scale = self.side / max(shape)
@@ -134,3 +151,15 @@ class LiteMedSamPicture(Picture):
 
 def _resized(pixels: Tensor, shape: tuple[int, int], mode: str, antialias: bool = False) -> Tensor:
     return functional.interpolate(pixels[None, None], shape, mode=mode, align_corners=False, antialias=antialias)[0, 0]
+
+
+def _weights(before: int, after: int) -> Tensor:
+    """Of a linear interpolation of so many values to so many: after × before."""
+    return functional.interpolate(torch.eye(before)[None], after, mode="linear", align_corners=False)[0].T
+
+
+def _reach(weights: Tensor, cells: Tensor) -> slice:
+    """The pixels, from the first to the last, in which one of these cells (a bool each) counts; of a smaller crop
+    perhaps none."""
+    pixels = ((weights != 0) & cells).any(dim=1).nonzero()
+    return slice(int(pixels[0]), int(pixels[-1]) + 1) if len(pixels) else slice(0, 0)

@@ -74,7 +74,7 @@ class PromptedSegmenter:
     def _masks_by_pass(self, shown: Sequence[_Shown], first: int) -> list[list[Mask | None]]:
         crops = list(dict.fromkeys(each.crop for each in shown))
         with self._runner.fitting(f"{counted(len(shown), 'box', 'boxes')} in {counted(len(crops), 'crop')}"):
-            drawn = self._logits_by_pass(shown, crops)[first:]
+            drawn = [logits.cpu() for logits in self._logits_by_pass(shown, crops)[first:]]
             return [[self._outline(each, logits[place]) for logits in drawn] for place, each in enumerate(shown)]
 
     def _logits_by_pass(self, shown: Sequence[_Shown], crops: Sequence[_Crop]) -> list[Tensor]:
@@ -111,8 +111,8 @@ class PromptedSegmenter:
 
     def _outline(self, shown: _Shown, logits: Tensor) -> Mask | None:
         prompt = shown.prompt
-        drawn = self.net.picture.restore(logits, (prompt.crop.height, prompt.crop.width)) > 0
-        return touching(drawn.cpu().numpy(), prompt, shown.kept)
+        drawn = self.net.picture.drawn(logits, (prompt.crop.height, prompt.crop.width))
+        return touching(drawn, prompt, shown.kept)
 
 
 @dataclass(frozen=True)
