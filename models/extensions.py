@@ -75,6 +75,8 @@ class _SegmentsEach:
     def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
         return [
             self.of_one.segment(asked.image, [box for box, _ in asked.lesions], [kind for _, kind in asked.lesions])
+            if asked.lesions  # it is not asked for nothing
+            else []
             for asked in images
         ]
 

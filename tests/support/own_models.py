@@ -17,6 +17,7 @@ class WholeBoxes:
     """Outlines a mass by its box, and nothing else."""
 
     def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
+        assert boxes, "it is asked for nothing"
         return [
             Mask(box, np.ones((box.height, box.width), dtype=np.bool_)) if kind.is_mass else None
             for box, kind in zip(boxes, kinds, strict=True)
