@@ -55,7 +55,8 @@ def fuse(encoder: nn.Module) -> None:
                 module.__class__ = _BatchedBiasAttention
                 _fuse_linear(module, "qkv", "none")
                 _fuse_linear(module, "proj", "none")
-    _skip_padding(encoder)
+    if isinstance(encoder, nn.Sequential):  # what `tiny_vit` makes: patches and stages
+        _skip_padding(encoder)
 
 
 def _skip_padding(encoder: Any) -> None:
