@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from node.reader.decoding import DecoderPool
 
 
-BATCH_ON_A_CPU, BATCH_ON_A_GPU = 4, 16
+BATCH_ON_A_CPU, BATCH_ON_A_GPU = 1, 16
 GATHER_S = 0.02
 """How long a batch that is not full waits for more images on a GPU: a study's images arrive one after the other."""
 
