@@ -12,6 +12,8 @@ AXE = files("axe_playwright_python") / "axe.min.js"
 """Deque's axe-core, as the Python package has it."""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
+_CALLED = "(e => (e.labels && e.labels[0] || e).innerText.trim() || e.getAttribute('aria-label') || e.tagName)"
+
 
 class WebPage:
     """A browser window at the page's address. `faults`: errors on the console and addresses of other hosts."""
@@ -66,12 +68,11 @@ class WebPage:
     @property
     def focused(self) -> str:
         """What the element with the focus is called: its text, or its label."""
-        return str(
-            self.page.evaluate(
-                "(e => (e.labels && e.labels[0] || e).innerText.trim() || e.getAttribute('aria-label') || e.tagName)"
-                "(document.activeElement)"
-            )
-        )
+        return str(self.page.evaluate(f"{_CALLED}(document.activeElement)"))
+
+    def waits_for_focus(self, name: str) -> None:
+        """Waits until something called so has the focus."""
+        self.page.wait_for_function(f"name => {_CALLED}(document.activeElement) === name", arg=name)
 
     def tab_to(self, name: str, most: int = 60) -> None:
         """Presses Tab until something called so has the focus."""

@@ -210,16 +210,16 @@ def test_the_way_is_gone_with_the_keyboard_alone(shown: WebPage, browser: Browse
     hand = WebPage(browser, address)
     keys = hand.page.keyboard
     hand.go("/")
-    assert hand.focused == "Name", "signing in begins there"
+    hand.waits_for_focus("Name")  # signing in begins there
     keys.type("admin")
     keys.press("Tab")
     keys.type(PASSWORD)
     keys.press("Enter")
     hand.page.get_by_role("heading", name="Today").wait_for()
     keys.press("Tab")
-    assert hand.focused == "Skip to the content"
+    hand.waits_for_focus("Skip to the content")
     keys.press("Enter")
-    assert hand.page.evaluate("document.activeElement.id") == "content"
+    hand.page.wait_for_function("document.activeElement.id === 'content'")
     hand.go("/")
     hand.tab_to("Studies")
     keys.press("Enter")
