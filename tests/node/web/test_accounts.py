@@ -51,7 +51,7 @@ def test_with_an_account_everybody_signs_in_and_is_led_to_what_was_asked_for(bro
     assert browser.get("/events").status_code == 401
     signed_in = sign_in(browser, Role.VIEWER, to="/studies?state=open")
     assert signed_in.url.path == "/studies"
-    assert "the-viewer, viewer" in words(signed_in.text)
+    assert "the-viewer , viewer" in words(signed_in.text)
 
 
 @pytest.mark.parametrize("to", ["https://evil.example/", "//evil.example", "/\\evil.example"])
