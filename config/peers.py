@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from config.fields import AETitle, Name, Port, Section, Urgency
+from config.fields import AETitle, Name, Port, Section, Urgency, is_this_machine
 
 
 class Sender(Section):
@@ -81,7 +80,7 @@ class WebService(Section):
         if self.client_key is not None and self.client_certificate is None:
             raise ValueError("client_key needs client_certificate")
         parts = urlsplit(self.url)
-        if self.bearer_token_file and parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
+        if self.bearer_token_file and parts.scheme != "https" and not is_this_machine(parts.hostname or ""):
             raise ValueError("bearer_token_file needs an https url: over http the network can read the token")
         return self
 
@@ -89,13 +88,6 @@ class WebService(Section):
         """The same with paths relative to `folder`."""
         files = ("bearer_token_file", "ca_file", "client_certificate", "client_key")
         return self.model_copy(update={key: folder / path for key in files if (path := getattr(self, key)) is not None})
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class WebDestination(WebService, Destination):

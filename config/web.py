@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from config.fields import Port, Section
+from config.fields import Port, Section, is_this_machine
 
 
 class Role(StrEnum):
@@ -76,12 +75,7 @@ class Web(Section):
     @property
     def is_local(self) -> bool:
         """Whether the address is one of this machine's own, which others cannot reach."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_this_machine(self.host)
 
     @property
     def is_encrypted(self) -> bool:

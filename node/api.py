@@ -13,7 +13,7 @@ from dicom_io.device import Device
 from dicom_io.results.profiles import PROFILES
 from models.bundles.bundle import find_bundle, read_bundle
 from node.folder.loading import load_for_reading
-from node.folder.reading import FolderLimits, FolderReading, SkippedFile, StudyOutcome
+from node.folder.reading import FolderLimits, FolderReading, SkippedFile, StudyOutcome, files_in
 from node.store.installation import identity_of
 
 __all__ = ["Reader", "Readings", "SkippedFile", "StudyOutcome", "read"]
@@ -105,10 +105,8 @@ def read(
 
 
 def _files(given: Path | str | Iterable[Path | str]) -> list[Path]:
-    found: list[Path] = []
-    for place in [given] if isinstance(given, Path | str) else given:
-        path = Path(place)
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist.")
-        found += sorted(below for below in path.rglob("*") if below.is_file()) if path.is_dir() else [path]
-    return found
+    places = [Path(place) for place in ([given] if isinstance(given, Path | str) else given)]
+    for place in places:
+        if not place.exists():
+            raise FileNotFoundError(f"{place} does not exist.")
+    return [file for place in places for file in files_in(place)]

@@ -7,23 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from models.birads.agreement import IMPLIED
 from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level, prior_of
 from models.evaluation.observations import Observation
 from models.evaluation.reported_scores import ReportedScore, of_calibration, scores_of
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Table
 from models.measures.detection import Figure, with_intervals
 from models.measures.scores import brier, calibration_curve, calibration_line, weights
-from models.types.birads import Category
 
 COLUMNS = ("intercept", "slope", "expected calibration error", "Brier score")
-CATEGORIES = (
-    Category.ONE_OR_TWO,
-    Category.THREE,
-    Category.FOUR_A,
-    Category.FOUR_B,
-    Category.FOUR_C,
-    Category.FIVE,
-)
 NOT_CALIBRATED = "The bundle is not calibrated at this level."
 _ONE_SORT = "Malignant and other cases are needed."
 
@@ -96,14 +88,14 @@ def categories_table(observations: Sequence[Observation], calibrations: Mapping[
         ):
             implied = Counter(there.likelihood(case.score).category for case in some)
             if some:
-                cells = tuple(implied[category] / len(some) for category in CATEGORIES)
+                cells = tuple(implied[category] / len(some) for category in IMPLIED)
                 rows.append(Row(f"{_named(level, calibration)}, {outcome}", cells, _counts(some)))
     if not rows:
-        rows = [Row("all", (Absent(NOT_CALIBRATED),) * len(CATEGORIES))]
+        rows = [Row("all", (Absent(NOT_CALIBRATED),) * len(IMPLIED))]
     return Table(
         "categories",
         f"Implied BI-RADS categories at a prevalence of {SCREENING_PREVALENCE:g}",
-        tuple(map(str, CATEGORIES)),
+        tuple(map(str, IMPLIED)),
         tuple(rows),
         percent=True,
         notes=(

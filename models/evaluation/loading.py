@@ -71,11 +71,10 @@ def _detector(
     match loaded, thresholds:
         case [], _:
             return None, shown_from(bundle.detector)
-        case [alone], [threshold]:
-            return alone, threshold
         case [breast, grains], [of_breast, of_grains]:
             return BothDetectors(breast, grains, (of_breast, of_grains)), of_breast
-    raise AssertionError
+        case _:
+            return loaded[0], thresholds[0]
 
 
 def digest(bundle: Bundle, roles: Collection[str] = ROLES) -> str:

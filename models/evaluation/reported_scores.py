@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from models.birads.calibration import Calibration, Level
 from models.datasets.case import Case, Pathology
 from models.evaluation.observations import Observation
+from models.evaluation.scored import breast_of
 from models.measures.detection import match
 from models.pipeline import Pipeline
 from models.types.mammogram import Laterality
@@ -102,14 +103,14 @@ def _read(pipeline: Pipeline, case: Case) -> _Read:
 def _scored(reads: Sequence[_Read]) -> list[ReportedScore]:
     found: list[ReportedScore] = []
     exams: dict[str, dict[Laterality, list[ReportedScore]]] = {}
-    shown = Counter(_breast(read.of) for read in reads if read.of.pathology is not None)
+    shown = Counter(breast_of(read.of) for read in reads if read.of.pathology is not None)
     for read in reads:
         case = read.of
         found.extend(_findings(read))
         if case.pathology is None:
             continue
         malignant, normal = (case.pathology is pathology for pathology in (Pathology.MALIGNANT, Pathology.NORMAL))
-        alone = shown[_breast(case)] == 1 or case.exam is None
+        alone = shown[breast_of(case)] == 1 or case.exam is None
         found.append(ReportedScore(Level.IMAGE, read.malignancy, malignant, case.patient, normal, alone))
         if case.exam is not None and case.laterality is not None:
             exam = exams.setdefault(f"{case.dataset}/{case.patient}/{case.exam}", {})
@@ -141,10 +142,6 @@ def _findings(read: _Read) -> Iterator[ReportedScore]:
 def _highest(level: Level, some: Sequence[ReportedScore]) -> ReportedScore:
     score, malignant = max(scored.score for scored in some), any(scored.malignant for scored in some)
     return ReportedScore(level, score, malignant, some[0].patient, all(scored.normal for scored in some))
-
-
-def _breast(case: Case | Observation) -> tuple[str | None, ...]:
-    return case.dataset, case.patient, case.exam, case.laterality
 
 
 def of_calibration(scored: Sequence[ReportedScore], calibration: Calibration) -> list[ReportedScore]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.birads.calibration import Calibration, Level
-from models.datasets.case import Pathology
+from models.datasets.case import Case, Pathology
 from models.datasets.labels import worst_birads
 from models.evaluation.observations import Observation
 from models.measures.scores import Bools, Floats
@@ -67,7 +67,7 @@ def scored_breasts(observations: Iterable[Observation]) -> list[Scored]:
     """
     return [
         _worst(some)
-        for (*_, laterality), some in _groups(observations, _breast).items()
+        for (*_, laterality), some in _groups(observations, breast_of).items()
         if laterality is not None and len(some) > 1 and all(map(can_be_scored, some))
     ]
 
@@ -95,12 +95,13 @@ def only_masses(observations: Sequence[Observation]) -> list[Observation]:
     ]
 
 
-def _exam(observation: Observation) -> tuple[str | None, ...]:
-    return observation.dataset, observation.patient, observation.exam
+def _exam(image: Observation | Case) -> tuple[str | None, ...]:
+    return image.dataset, image.patient, image.exam
 
 
-def _breast(observation: Observation) -> tuple[str | None, ...]:
-    return *_exam(observation), observation.laterality
+def breast_of(image: Observation | Case) -> tuple[str | None, ...]:
+    """What the images of one breast in one exam have in common."""
+    return *_exam(image), image.laterality
 
 
 def _groups(

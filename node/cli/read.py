@@ -52,10 +52,9 @@ def read(
     from models.bundles.bundle import find_bundle, read_bundle
     from models.reference.reference_file import read_reference
     from node.folder.loading import load_for_reading
-    from node.folder.reading import FolderLimits, FolderReading
+    from node.folder.reading import FolderLimits, FolderReading, files_in
     from node.store.installation import identity_of
 
-    paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     models = read_bundle(find_bundle(bundle))
     ranks_by = read_reference(reference, models) if reference is not None else None
     if profile not in PROFILES:
@@ -72,7 +71,7 @@ def read(
             PROFILES[profile],
             ranks_by,
         )
-        skipped = reading.take(paths, reads_secondary_capture=secondary_capture)
+        skipped = reading.take(files_in(folder), reads_secondary_capture=secondary_capture)
         if to_read := reading.to_read():
             loading = progress.add_task("Loading the models", total=None)
             pipeline = load_for_reading(models, device, time.perf_counter)

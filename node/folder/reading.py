@@ -48,6 +48,11 @@ _LEASE_S = 24 * 3600.0  # no other process uses this queue
 _AT_ONCE = FaultPolicy(tries=1)  # a person waits: a fault of the machine is reported at once
 
 
+def files_in(place: Path) -> list[Path]:
+    """A folder's files, with all below it; or the file itself."""
+    return sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+
+
 @dataclass(frozen=True)
 class FolderLimits:
     """See config.settings.Receiver and Reader."""

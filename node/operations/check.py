@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
-from socket import getaddrinfo
 
 from config.peers import AnyDestination, AnySource, DicomDestination, WebService
 from config.settings import Settings
 from dicom_io.errors import DestinationError, NotAccepted, Rejected
 from dicom_io.network.commitment import offer_commitment
+from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scu import echo
 from dicom_io.network.web_peer import web_echo
 from node.operations.machine import CheckResult, database, descriptors, disk, reference, weights
@@ -51,27 +51,31 @@ def senders_reach_it(settings: Settings) -> CheckResult:
     """Whether there are senders, whether their host names are known, and whether they can reach the listener's
     address."""
     senders = settings.senders
-    hosts = dict.fromkeys(sender.host for sender in senders if sender.host is not None)
+    hosts = {sender.host: _addresses(sender.host) for sender in senders if sender.host is not None}
     if not senders:
         return CheckResult("senders", True, "there are none: no PACS may send. Add [[senders]]", warns=True)
-    if unknown := [host for host in hosts if not _addresses(host)]:
+    if unknown := [host for host, addresses in hosts.items() if not addresses]:
         return CheckResult(
             "senders", False, f"the name {', '.join(unknown)} is not known: write it otherwise, or enter it"
         )
-    others = [host for host in hosts if not all(ip_address(address).is_loopback for address in _addresses(host))]
     receiver = settings.receiver
-    if (others or len(hosts) == 0) and all(ip_address(address).is_loopback for address in _addresses(receiver.host)):
+    from_here = bool(hosts) and all(map(_are_loopback, hosts.values()))
+    if not from_here and _are_loopback(_addresses(receiver.host)):
         says = f"the node listens at {receiver.host}, which other machines cannot reach. Set receiver.host"
         return CheckResult("senders", True, says, warns=True)
     return CheckResult("senders", True, f"{', '.join(sender.ae_title for sender in senders)} may send")
 
 
-def _addresses(host: str) -> set[str]:
+def _addresses(host: str) -> frozenset[str]:
     """The IP addresses of a host, none if its name is not known."""
     try:
-        return {str(found[4][0]).partition("%")[0] for found in getaddrinfo(host, None)}
-    except OSError:
-        return set()
+        return addresses_of(host)
+    except (OSError, UnicodeError):
+        return frozenset()
+
+
+def _are_loopback(addresses: Iterable[str]) -> bool:
+    return all(ip_address(address).is_loopback for address in addresses)
 
 
 def check_everything(settings: Settings) -> list[CheckResult]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from observations import many
 
+from models.birads.agreement import IMPLIED
 from models.birads.calibration import Calibration, Level, Method
-from models.evaluation.calibration import CATEGORIES, COLUMNS, calibration_table, categories_table
+from models.evaluation.calibration import COLUMNS, calibration_table, categories_table
 from models.evaluation.observations import Observation
 from models.evaluation.reported_scores import scores_of
 from models.evaluation.tables import Absent, Draws
@@ -64,11 +65,11 @@ def test_the_figures_of_a_training_are_those_of_an_evaluation(fitted: dict[Level
 
 def test_the_shares_of_the_implied_categories_make_a_whole() -> None:
     table = categories_table(seen(), COMPOSED)
-    assert table.columns == tuple(map(str, CATEGORIES))
+    assert table.columns == tuple(map(str, IMPLIED))
     assert {row.name.rpartition(", ")[2] for row in table.rows} == {"malignant", "benign", "normal"}
     for row in table.rows:
         shares = [cell for cell in row.cells if isinstance(cell, float)]
-        assert len(shares) == len(CATEGORIES)
+        assert len(shares) == len(IMPLIED)
         assert sum(shares) == pytest.approx(1)
 
 
