@@ -69,7 +69,7 @@ bench-quick: setup
 
 lock: $(BIN)/uv
 	$(COMPILE) pyproject.toml -o requirements.txt
-	$(COMPILE) --group dev --constraint requirements.txt pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --group dev --all-extras --constraint requirements.txt pyproject.toml -o requirements-dev.txt
 
 # Everything is installed by hash, setuptools included, which then installs the node itself without fetching anything.
 $(READY): requirements-dev.txt pyproject.toml | $(BIN)/uv
