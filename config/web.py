@@ -19,6 +19,10 @@ class Role(StrEnum):
     OPERATOR = "operator"
     ADMINISTRATOR = "administrator"
 
+    def includes(self, role: Role) -> bool:
+        """Whether it may do what `role` may."""
+        return list(Role).index(self) >= list(Role).index(role)
+
 
 UID_HERE = "{StudyInstanceUID}"
 

@@ -20,15 +20,11 @@ def retry(
     does the work.
     """
     from config.settings import load
-    from node.operations.acts import COMMAND_LINE, Act, note
-    from node.operations.retry import NOTHING_TO_RETRY, lost_masks, retry_study
-    from node.peers import committing
+    from node.operations.acts import COMMAND_LINE
+    from node.operations.retry import retry as retry_by
 
     settings = load(config)
-    asked_to_commit = {destination.name for destination in committing(settings)}
     with open_queue(settings).begin() as session:
-        lost = lost_masks(session, study, settings.data_dir)
-        done = retry_study(session, study, time.time(), asked_to_commit, lost)
-        note(session, Act("retried", COMMAND_LINE, study=study))
-    for line in done or [NOTHING_TO_RETRY]:
+        done = retry_by(session, settings, study, time.time(), COMMAND_LINE)
+    for line in done:
         typer.echo(f"study {study}: {line}")

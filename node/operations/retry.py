@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from config.settings import Settings
 from dicom_io.errors import NotReadable
 from dicom_io.instance_kinds import InstanceKind
 from models.errors import UserError
@@ -16,6 +17,8 @@ from models.types.words import counted
 from node.archive.contents import reading_of
 from node.delivery.commitment import ask_anew
 from node.delivery.outbox import hold_back_replaced, send_again
+from node.operations.acts import Act, note
+from node.peers import committing
 from node.store.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.store.tables import Delivery, Instance, Job, Result, Study
 from node.store.unread import Unread
@@ -29,7 +32,7 @@ from node.studies.lifecycle import (
 )
 
 NOTHING_TO_RETRY = "nothing failed, is dead, uncommitted or in quarantine: nothing was changed"
-"""Said where `retry_study` has done nothing."""
+"""Said where there was nothing to do."""
 
 
 class CannotRetry(UserError):
@@ -58,6 +61,19 @@ def _has_masks(instance: Instance, data_dir: Path) -> bool:
     except (NotReadable, OSError):
         return False
     return True
+
+
+def retry(session: Session, settings: Settings, study_id: int, now: float, by: str) -> list[str]:
+    """`retry_study` by the settings, with the masks that are lost, noted as an act of `by`; never an empty list.
+
+    Raises:
+        NoSuchStudy
+        StillTwoPatients: nothing was changed.
+    """
+    asked_to_commit = {destination.name for destination in committing(settings)}
+    done = retry_study(session, study_id, now, asked_to_commit, lost_masks(session, study_id, settings.data_dir))
+    note(session, Act("retried", by, study=study_id))
+    return done or [NOTHING_TO_RETRY]
 
 
 def retry_study(

@@ -21,7 +21,7 @@ class Visitor:
 
     def may(self, role: Role) -> bool:
         """Whether the person has at least this role."""
-        return list(Role).index(self.role) >= list(Role).index(role)
+        return self.role.includes(role)
 
     @property
     def known_as(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Path, Request, Response
-from sqlalchemy.orm import Session
 
 from config.web import UID_HERE, Role
 from dicom_io.errors import NotReadable
@@ -15,12 +14,12 @@ from models.types.exam import ExamReading
 from models.types.mammogram import Laterality
 from node.archive.contents import reading_of
 from node.operations.acts import Act, note
+from node.operations.exam import exam_or_why
 from node.operations.rereading import reread_study
-from node.operations.retry import NOTHING_TO_RETRY, CannotRetry, NoSuchStudy, lost_masks, retry_study
+from node.operations.retry import CannotRetry, NoSuchStudy
+from node.operations.retry import retry as retry_by
 from node.operations.road import name_of, retry_helps, road_of
 from node.operations.studies import Identifiers, identifiers
-from node.peers import committing
-from node.reporting.exams import exam_of
 from node.store.database import read_only
 from node.store.tables import Instance, Study
 from node.web.answers import not_found, page
@@ -47,7 +46,7 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         road = road_of(session, study)
         if road is None:
             return not_found(request, f"There is no study {study}.")
-        exam, lost = _exam(session, desk, study)
+        exam, lost = exam_or_why(session, desk.settings, study)
         rows = session.get_one(Study, study).instances
         known = identifiers(session, [study]).get(study) if visitor.sees_patients else None
         pictures = pictures_of(exam, {row.sop_instance_uid: row.id for row in rows}) if exam else ()
@@ -79,17 +78,14 @@ def retry(request: Request, study: Number, csrf: Annotated[str, Form()] = "") ->
     check_form(request, csrf)
     visitor = require(request, Role.OPERATOR)
     desk = desk_of(request)
-    asked_to_commit = {destination.name for destination in committing(desk.settings)}
     try:
         with desk.sessions.begin() as session:
-            lost = lost_masks(session, study, desk.settings.data_dir)
-            done = retry_study(session, study, desk.now(), asked_to_commit, lost)
-            note(session, Act("retried", visitor.known_as, study=study))
+            done = retry_by(session, desk.settings, study, desk.now(), visitor.known_as)
     except NoSuchStudy:
         return not_found(request, f"There is no study {study}.")
     except CannotRetry as refusal:
         return show(request, study, refused=str(refusal), status=409)
-    return show(request, study, done=tuple(done) or (NOTHING_TO_RETRY,))
+    return show(request, study, done=tuple(done))
 
 
 @router.post("/studies/{study}/reread")
@@ -126,18 +122,6 @@ def picture(request: Request, study: Number, image: Number) -> Response:
         except (NotReadable, OSError):
             made = None
     return not_found(request, "There is no such picture.") if made is None else Response(made, media_type="image/jpeg")
-
-
-def _exam(session: Session, desk: Desk, study: int) -> tuple[ExamReading | None, str]:
-    """The exam, or why there is none: its readings are damaged or gone."""
-    row = session.get_one(Study, study)
-    try:
-        exam = exam_of(session, row, desk.settings.data_dir, desk.settings.birads.recall_threshold)
-    except NotReadable as error:
-        return None, str(error)
-    except OSError as error:
-        return None, f"the disk does not answer: {error.strerror}"
-    return (exam, "") if exam.images else (None, "")
 
 
 def _reread(study: int) -> str:
