@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx  # type: ignore[import-not-found]
+import onnx
 import torch
 from onnx import numpy_helper
 from safetensors.torch import save_file
