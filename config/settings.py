@@ -64,6 +64,7 @@ class Reader(Section):
     """The process that reads images."""
 
     bundle: str = "research-default"
+    other_bundles: tuple[str, ...] = ()
     device: Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or one device, such as cuda:0")] = "auto"
     batch: int | None = Field(default=None, ge=1)
     mixed_precision: bool = True

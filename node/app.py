@@ -21,7 +21,6 @@ from dicom_io.network.peer import Peer
 from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.outputs import contents_of
-from dicom_io.results.profiles import profile_of
 from models.bundles.bundle import Bundle, BundleError, find_bundle, read_bundle, verify
 from models.reference.reference_file import ReferenceUnusable, read_reference
 from models.reference.tenths import Reference
@@ -33,12 +32,11 @@ from node.delivery.backoff import RetryPolicy
 from node.delivery.commitment import Commitment
 from node.delivery.deliverer import Deliverer
 from node.delivery.orphaned import orphaned, waiting_for
-from node.delivery.outbox import ResultDestination
 from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.operations.descriptors import associations_for, raise_limit
-from node.peers import callers, commitment_request, committing, transport
+from node.peers import callers, commitment_request, committing, result_destination, transport
 from node.reader.main import reader_name, run_reader
 from node.reader.process import ReaderSupervisor
 from node.reporting.reporter import Reporter
@@ -122,7 +120,7 @@ def _loops(
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,
-        destinations=[_result_destination(destination) for destination in settings.destinations],
+        destinations=[result_destination(destination) for destination in settings.destinations],
         router=partial(route, settings.routes),
         bundle=bundle,
         device=device,
@@ -152,7 +150,7 @@ def _ticks(
     for destination in settings.destinations:
         if destination.rejection_notes:
             writer = RejectionWriter(
-                destination=_result_destination(destination),
+                destination=result_destination(destination),
                 commits=destination.name in commitments,
                 sessions=sessions,
                 data_dir=settings.data_dir,
@@ -261,11 +259,6 @@ def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
     return partial(count_instances, Peer(sender.ae_title, host, port, 10, settings.receiver.ae_title))
 
 
-def _result_destination(destination: Destination) -> ResultDestination:
-    profile = profile_of(destination.profile, destination.objects, destination.nominal_geometry, destination.draws_exam)
-    return ResultDestination(destination.name, profile, destination.only_discordant, destination.rejection_notes)
-
-
 def _commitment(destination: DicomDestination, settings: Settings, sessions: Sessions) -> Commitment:
     return Commitment(
         name=destination.name,
@@ -279,7 +272,7 @@ def _commitment(destination: DicomDestination, settings: Settings, sessions: Ses
 
 
 def _contents(destination: Destination) -> tuple[Content, ...]:
-    return contents_of(_result_destination(destination).profile, rejection_notes=destination.rejection_notes)
+    return contents_of(result_destination(destination).profile, rejection_notes=destination.rejection_notes)
 
 
 def _policy(destination: Destination) -> RetryPolicy:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from config.peers import AnyDestination, AnySource, DicomDestination, DicomSource, WebDestination, WebSource
+from config.peers import (
+    AnyDestination,
+    AnySource,
+    Destination,
+    DicomDestination,
+    DicomSource,
+    WebDestination,
+    WebSource,
+)
 from config.settings import Receiver, Settings
 from dicom_io.network import retrieve, wado
 from dicom_io.network.commitment import ask_commitment
@@ -15,7 +23,9 @@ from dicom_io.network.scp import AllowedSender
 from dicom_io.network.scu import Content, CStoreDestination
 from dicom_io.network.stow import StowDestination
 from dicom_io.network.web_peer import WebPeer
+from dicom_io.results.profiles import profile_of
 from node.delivery.commitment import Request
+from node.delivery.outbox import ResultDestination
 
 
 def web_peer(of: WebDestination | WebSource) -> WebPeer:
@@ -36,6 +46,12 @@ def own_listener(of: Receiver, timeout_s: float) -> Peer:
 def committing(settings: Settings) -> list[DicomDestination]:
     """The destinations with `commitment`."""
     return [to for to in settings.destinations if isinstance(to, DicomDestination) and to.commitment]
+
+
+def result_destination(to: Destination) -> ResultDestination:
+    """What a destination gets."""
+    profile = profile_of(to.profile, to.objects, to.nominal_geometry, to.draws_exam)
+    return ResultDestination(to.name, profile, to.only_discordant, to.rejection_notes)
 
 
 def transport(

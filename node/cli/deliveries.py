@@ -1,4 +1,4 @@
-"""`mammo-node deliveries`: deliveries to a destination that was removed from the settings."""
+"""`mammo-node deliveries`: sends results again, and handles those of a removed destination."""
 
 from __future__ import annotations
 
@@ -15,9 +15,31 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 delivery_commands = typer.Typer(
-    help="Deliveries to a destination that was removed from the settings.", no_args_is_help=True
+    help="Send results again; handle those of a destination that was removed from the settings.", no_args_is_help=True
 )
 Name = Annotated[str, typer.Argument(help="The name that the destination had, as `status` shows it.")]
+
+
+@delivery_commands.command("resend")
+def resend_results(
+    study: Annotated[int, typer.Argument(help="The study's id, the number that `status` shows before it.")],
+    to: Annotated[str, typer.Argument(help="The name of a destination in the settings.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Send the results of a STUDY to a destination again, also those that it has stored."""
+    from config.settings import load
+    from node.operations.acts import COMMAND_LINE, Act, note
+    from node.operations.resend import resend
+    from node.peers import result_destination
+
+    settings = load(config)
+    destination = next((known for known in settings.destinations if known.name == to), None)
+    if destination is None:
+        raise CommandFailed(f"There is no destination {to} in {config}.")
+    with open_queue(settings).begin() as session:
+        number = resend(session, study, result_destination(destination), time.time())
+        note(session, Act("sent again", COMMAND_LINE, study=study, about=to))
+    typer.echo(f"study {study}: {counted(number, 'result')} will be sent to {to}")
 
 
 @delivery_commands.command("drop")

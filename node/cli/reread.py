@@ -22,7 +22,7 @@ def reread(
         str | None, typer.Option(help="A shipped bundle's name, or the folder of one. Left out: the node's.")
     ] = None,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="Only compare with the earlier reading; nothing is stored or sent.")
+        bool, typer.Option("--shadow", help="Only compare with the earlier reading; the study stays as it is.")
     ] = False,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
@@ -30,7 +30,8 @@ def reread(
     """Read a reported study again, with other models or the same, and print the differences.
 
     The models run in this command; the node may run too. Without --shadow the new readings replace the old ones, and
-    the node reports the study again, as its next revision. Research use only, not for diagnosis.
+    the node reports the study again, as its next revision. With it the comparison is kept, for the page, and nothing
+    is sent. Research use only, not for diagnosis.
     """
     from config.settings import load
     from node.cli.terminal.progress import progress_bar
@@ -45,17 +46,16 @@ def reread(
         study_id = find_study(session, study)
     with progress_bar("Reading again") as progress:
         rereading, revision = read_again(settings, sessions, study_id, bundle, time.time, progress, shadow=shadow)
-    if revision is not None:
-        with sessions.begin() as session:
-            note(session, Act("read again", COMMAND_LINE, study=study_id))
+    with sessions.begin() as session:
+        note(session, Act("read again" + (", as a shadow" if shadow else ""), COMMAND_LINE, study=study_id))
     typer.echo(_as_json(rereading, revision) if as_json else _as_text(rereading, revision))
 
 
 def _as_text(rereading: Rereading, revision: int | None) -> str:
     lines = [_line(image) for image in rereading.images]
-    before, now = _exam_scores(rereading)
-    lines.append(f"exam: score {before:.3f} → {now:.3f}")
-    outcome = "shadow: nothing was stored or sent" if revision is None else f"revision {revision} will be reported"
+    before, now = rereading.deciding
+    lines.append(f"exam: score {before.malignancy:.3f} → {now.malignancy:.3f}")
+    outcome = "shadow: it stays as it is" if revision is None else f"revision {revision} will be reported"
     return "\n".join([*lines, f"study {rereading.study_id}: {outcome}", RESEARCH_USE_ONLY])
 
 
@@ -65,14 +65,6 @@ def _line(image: Reread) -> str:
     return (
         f"{name}: {bundles}: score {image.before.malignancy:.3f} → {image.now.malignancy:.3f}; findings: "
         f"{len(image.kept)} kept, {image.new} new, {image.gone} gone"
-    )
-
-
-def _exam_scores(rereading: Rereading) -> tuple[float, float]:
-    """Before and now: the highest of the images (models/readings/exam.py)."""
-    return (
-        max(image.before.malignancy for image in rereading.images),
-        max(image.now.malignancy for image in rereading.images),
     )
 
 
@@ -94,7 +86,7 @@ def _as_json(rereading: Rereading, revision: int | None) -> str:
     values = {
         "study": rereading.study_id,
         "revision": revision,
-        "malignancy": list(_exam_scores(rereading)),
+        "malignancy": [reading.malignancy for reading in rereading.deciding],
         "images": images,
     }
     return json.dumps(values, indent=2)

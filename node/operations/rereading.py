@@ -1,4 +1,5 @@
-"""Reading a study again, with the node's bundle or another; imports torch when it is called."""
+"""Reading a study again, with the node's bundle or another, in place of its reading or as its shadow; imports torch
+when it is called."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def read_again(
     Args:
         bundle: a shipped bundle's name, or the folder of one; None: the node's.
         progress: called with the number of images done, the number of all, and the bundle.
-        shadow: only compares; nothing is stored.
+        shadow: only compares; the study does not change, and the comparison is kept.
 
     Raises:
         BundleError: the bundle cannot be used.
@@ -44,7 +45,7 @@ def read_again(
     from models.bundles.bundle import find_bundle, read_bundle
     from models.catalog import load_pipeline
     from models.device import choose_device
-    from node.reader.reread import reread, store_rereading
+    from node.reader.reread import reread, store_rereading, store_shadow
 
     models = read_bundle(find_bundle(bundle or settings.reader.bundle))
     device = choose_device(settings.reader.device)
@@ -63,12 +64,21 @@ def read_again(
         settings.receiver.max_image_pixels,
         lambda done, total: progress(done, total, str(models.id)),
     )
-    return rereading, None if shadow else store_rereading(sessions, settings.data_dir, rereading, now())
+    if shadow:
+        with sessions.begin() as session:
+            store_shadow(session, rereading, now())
+        return rereading, None
+    return rereading, store_rereading(sessions, settings.data_dir, rereading, now())
 
 
-def reread_study(settings: Settings, study_id: int, now: Callable[[], float]) -> int | None:
-    """Reads a study again with the node's bundle, in a process that is spawned for it; returns the revision that will
-    report it.
+def bundles_to_read_with(settings: Settings) -> tuple[str, ...]:
+    """The node's bundle, and the others of the settings, by name or folder."""
+    return tuple(dict.fromkeys((settings.reader.bundle, *settings.reader.other_bundles)))
+
+
+def reread_study(settings: Settings, study_id: int, bundle: str, shadow: bool, now: Callable[[], float]) -> int | None:
+    """Reads a study again, in a process that is spawned for it; returns the revision that will report it, None for a
+    shadow.
 
     Raises:
         QueueUnusable: the queue cannot be used.
@@ -76,5 +86,5 @@ def reread_study(settings: Settings, study_id: int, now: Callable[[], float]) ->
     """
     set_up_logging(settings.log_level)
     sessions = open_queue(settings.database)
-    _, revision = read_again(settings, sessions, study_id, None, now, lambda *_: None)
+    _, revision = read_again(settings, sessions, study_id, bundle, now, lambda *_: None, shadow=shadow)
     return revision

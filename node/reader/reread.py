@@ -18,7 +18,7 @@ from node.archive.layout import masks_of_rereading
 from node.reader.decoding import decode
 from node.store.database import Sessions, read_only
 from node.store.states import StudyState
-from node.store.tables import Study
+from node.store.tables import ShadowReading, Study
 from node.store.unread import Unread, sentence
 from node.studies.lifecycle import report_anew
 
@@ -63,6 +63,14 @@ class Rereading:
     study_id: int
     revision: int
     images: tuple[Reread, ...]
+
+    @property
+    def deciding(self) -> tuple[ImageReading, ImageReading]:
+        """Before and now: the image with the highest score, which is the exam's (models/readings/exam.py)."""
+        return (
+            max((image.before for image in self.images), key=lambda reading: reading.malignancy),
+            max((image.now for image in self.images), key=lambda reading: reading.malignancy),
+        )
 
 
 def reread(
@@ -114,6 +122,27 @@ def store_rereading(sessions: Sessions, data_dir: Path, rereading: Rereading, no
                     instance.read_at = now
         report_anew(session, study, now, f"read again by {rereading.images[0].now.bundle}")
         return study.revision
+
+
+def store_shadow(session: Session, rereading: Rereading, now: float) -> None:
+    """Keeps what another bundle says beside what was reported; the study itself does not change."""
+    before, other = rereading.deciding
+    session.add(
+        ShadowReading(
+            study_id=rereading.study_id,
+            revision=rereading.revision,
+            read_at=now,
+            bundle=str(before.bundle),
+            other_bundle=str(other.bundle),
+            score=before.malignancy,
+            other_score=other.malignancy,
+            category=before.as_exam.category if before.as_exam else None,
+            other_category=other.as_exam.category if other.as_exam else None,
+            findings_kept=sum(len(image.kept) for image in rereading.images),
+            findings_new=sum(image.new for image in rereading.images),
+            findings_gone=sum(image.gone for image in rereading.images),
+        )
+    )
 
 
 def find_study(session: Session, named: str) -> int:

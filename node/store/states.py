@@ -84,7 +84,8 @@ _JOB = {
 }
 _DELIVERY = {
     DeliveryState.WAITING: {DeliveryState.SENT, DeliveryState.DEAD},
-    DeliveryState.SENT: {DeliveryState.UNCOMMITTED},
+    # SENT and COMMITTED to WAITING: a person has it sent again.
+    DeliveryState.SENT: {DeliveryState.UNCOMMITTED, DeliveryState.WAITING},
     # UNCOMMITTED to SENT: the destination does not commit, and is not asked any more.
     DeliveryState.UNCOMMITTED: {
         DeliveryState.COMMITTED,
@@ -92,7 +93,7 @@ _DELIVERY = {
         DeliveryState.DEAD,
         DeliveryState.SENT,
     },
-    DeliveryState.COMMITTED: set[DeliveryState](),
+    DeliveryState.COMMITTED: {DeliveryState.WAITING},
     DeliveryState.DEAD: {DeliveryState.WAITING},
 }
 

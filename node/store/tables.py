@@ -301,6 +301,32 @@ class ReceivedAssessment(Table):
     study: Mapped[Study | None] = relationship()
 
 
+class ShadowReading(Table):
+    """What another bundle says of a reported study, beside what was reported: for comparison, and never sent."""
+
+    __tablename__ = "shadow_reading"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    revision: Mapped[int]
+    """Of the report that it is compared with."""
+    read_at: Mapped[float]
+    bundle: Mapped[str]
+    """Name and version of the bundle whose reading was reported; `other_bundle`: of that which read in its shadow."""
+    other_bundle: Mapped[str]
+    score: Mapped[float]
+    """Of the exam (0..1), as reported; `other_score`: by the other bundle."""
+    other_score: Mapped[float]
+    category: Mapped[str | None]
+    """That the exam's probability implies; None: the bundle is not calibrated for exams."""
+    other_category: Mapped[str | None]
+    findings_kept: Mapped[int]
+    """Of all images: found by both bundles; `findings_new`: by the other alone; `findings_gone`: by the reported one
+    alone."""
+    findings_new: Mapped[int]
+    findings_gone: Mapped[int]
+
+
 class Account(Table):
     """Somebody who may sign in to the page."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Path, Request, Response
+from sqlalchemy import select
 
 from config.web import UID_HERE, Role
 from dicom_io.errors import NotReadable
@@ -12,16 +13,19 @@ from dicom_io.results.labels import percent, verdict
 from models.types.birads import Likelihood
 from models.types.exam import ExamReading
 from models.types.mammogram import Laterality
+from models.types.words import counted
 from node.archive.contents import reading_of
 from node.operations.acts import Act, note
 from node.operations.exam import exam_or_why
-from node.operations.rereading import reread_study
+from node.operations.rereading import bundles_to_read_with, reread_study
+from node.operations.resend import CannotResend, resend
 from node.operations.retry import CannotRetry, NoSuchStudy
 from node.operations.retry import retry as retry_by
 from node.operations.road import name_of, retry_helps, road_of
 from node.operations.studies import Identifiers, identifiers
+from node.peers import result_destination
 from node.store.database import read_only
-from node.store.tables import Instance, Study
+from node.store.tables import Instance, ShadowReading, Study
 from node.web.answers import not_found, page
 from node.web.background import Outcome
 from node.web.desk import Desk, desk_of
@@ -50,6 +54,9 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         rows = session.get_one(Study, study).instances
         known = identifiers(session, [study]).get(study) if visitor.sees_patients else None
         pictures = pictures_of(exam, {row.sop_instance_uid: row.id for row in rows}) if exam else ()
+        shadows = session.scalars(
+            select(ShadowReading).where(ShadowReading.study_id == study).order_by(ShadowReading.id.desc())
+        ).all()
     return page(
         request,
         "study.html",
@@ -69,6 +76,9 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         refused=refused,
         reread=_said(desk.background.outcome(_reread(study))),
         helps=retry_helps(road.study),
+        shadows=shadows,
+        destinations=[to.name for to in desk.settings.destinations],
+        bundles=bundles_to_read_with(desk.settings),
     )
 
 
@@ -88,17 +98,46 @@ def retry(request: Request, study: Number, csrf: Annotated[str, Form()] = "") ->
     return show(request, study, done=tuple(done))
 
 
-@router.post("/studies/{study}/reread")
-def reread(request: Request, study: Number, csrf: Annotated[str, Form()] = "") -> Response:
-    """As `mammo-node reread`, with the node's bundle; it goes on after the answer."""
+@router.post("/studies/{study}/resend")
+def send_again(
+    request: Request, study: Number, to: Annotated[str, Form(max_length=64)], csrf: Annotated[str, Form()] = ""
+) -> Response:
+    """As `mammo-node deliveries resend`."""
     check_form(request, csrf)
     visitor = require(request, Role.OPERATOR)
     desk = desk_of(request)
+    destination = next((known for known in desk.settings.destinations if known.name == to), None)
+    if destination is None:
+        return show(request, study, refused=f"There is no destination {to}: nothing was done.", status=409)
+    try:
+        with desk.sessions.begin() as session:
+            number = resend(session, study, result_destination(destination), desk.now())
+            note(session, Act("sent again", visitor.known_as, study=study, about=to))
+    except CannotResend as refusal:
+        return show(request, study, refused=str(refusal), status=409)
+    return show(request, study, done=(f"{counted(number, 'result')} will be sent to {to}",))
+
+
+@router.post("/studies/{study}/reread")
+def reread(
+    request: Request,
+    study: Number,
+    bundle: Annotated[str, Form(max_length=4096)],
+    shadow: Annotated[bool, Form()] = False,
+    csrf: Annotated[str, Form()] = "",
+) -> Response:
+    """As `mammo-node reread`, with a bundle of the settings; it goes on after the answer."""
+    check_form(request, csrf)
+    visitor = require(request, Role.OPERATOR)
+    desk = desk_of(request)
+    if bundle not in bundles_to_read_with(desk.settings):
+        return show(request, study, refused="There is no such bundle in the settings: nothing was done.", status=409)
     with desk.sessions.begin() as session:
         if session.get(Study, study) is None:
             return not_found(request, f"There is no study {study}.")
-        note(session, Act("asked to be read again", visitor.known_as, study=study))
-    if not desk.background.begin(_reread(study), reread_study, desk.settings, study, desk.now):
+        asked = "asked to be read again" + (", as a shadow" if shadow else "")
+        note(session, Act(asked, visitor.known_as, study=study))
+    if not desk.background.begin(_reread(study), reread_study, desk.settings, study, bundle, shadow, desk.now):
         return show(
             request,
             study,
@@ -133,9 +172,11 @@ def _said(outcome: Outcome | None) -> str:
     if outcome is None:
         return ""
     if outcome.runs:
-        return "It is being read again. This page shows its next revision when it is there."
+        return "It is being read again. This page shows the outcome when it is there."
     if outcome.failed:
         return f"It was not read again: {outcome.failed}"
+    if outcome.value is None:
+        return "It was read again as a shadow: the comparison is below, and the study stays as it is."
     return f"It was read again: revision {outcome.value} reports it."
 
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from sqlalchemy import select
+
+from node.store.states import DeliveryState, StudyState
+from node.store.tables import Delivery
+
 PACS = '[[destinations]]\nname = "new"\nae_title = "NEW"\nhost = "127.0.0.1"\nport = 104\n'
 WAITING = {"attempts": 0}
 
@@ -24,3 +30,45 @@ def test_deliveries_to_a_removed_destination_can_be_dropped(command, config, a_s
     a_study(delivery=WAITING)
     assert command("deliveries", "drop", "pacs", "-c", config).output == "1 delivery to pacs dropped\n"
     assert "pacs" not in command("status", "-c", config).output
+
+
+@pytest.mark.parametrize("state", DeliveryState)
+def test_results_are_sent_again_whatever_became_of_them(command, config, sessions, a_study, state):
+    config.write_text(config.read_text() + PACS.replace("new", "pacs"))
+    before = {"state": state, "attempts": 3, "error": "e", "transaction_uid": "1.2", "commitment_asked_at": 5.0}
+    a_study(StudyState.REPORTED, delivery=before)
+    assert command("deliveries", "resend", 1, "pacs", "-c", config).output == "study 1: 1 result will be sent to pacs\n"
+    with sessions() as session:
+        delivery = session.scalars(select(Delivery)).one()
+    assert delivery.state is DeliveryState.WAITING
+    if state is not DeliveryState.WAITING:
+        assert (delivery.attempts, delivery.error, delivery.transaction_uid) == (0, "", None)
+
+
+def test_results_are_sent_to_a_destination_that_had_none_of_them(command, config, sessions, a_study):
+    config.write_text(config.read_text() + PACS)
+    a_study(StudyState.REPORTED, delivery=WAITING)
+    assert command("deliveries", "resend", 1, "new", "-c", config).exit_code == 0
+    with sessions() as session:
+        assert set(session.scalars(select(Delivery.destination))) == {"pacs", "new"}
+
+
+@pytest.mark.parametrize(
+    ("state", "destination", "profile", "why"),
+    [
+        (StudyState.REPORTED, "new", "overlay-only", "nothing of it is written as new gets it"),
+        (StudyState.REPORTED, "elsewhere", "ohif", "There is no destination elsewhere"),
+        (StudyState.QUARANTINED, "new", "ohif", "Study 1 is quarantined"),
+        (StudyState.OPEN, "new", "ohif", "Study 1 is open"),
+    ],
+)
+def test_what_cannot_be_sent_again_is_refused_with_its_reason(
+    command, config, sessions, a_study, state, destination, profile, why
+):
+    config.write_text(config.read_text() + PACS + f'profile = "{profile}"\n')
+    a_study(state, delivery=WAITING)
+    ran = command("deliveries", "resend", 1, destination, "-c", config)
+    assert ran.exit_code != 0
+    assert why in f"{ran.output}{ran.exception}"
+    with sessions() as session:
+        assert session.scalars(select(Delivery)).one().destination == "pacs"

@@ -9,8 +9,9 @@ from simple_models import BUNDLE, Nothing, OneMass, pipeline_of
 
 from models.types.reading import BundleId
 from node.demo.studies import DemoStudy
-from node.reader.reread import CannotReread, Rereading, find_study, reread, store_rereading
+from node.reader.reread import CannotReread, Rereading, find_study, reread, store_rereading, store_shadow
 from node.store.states import StudyState
+from node.store.tables import ShadowReading
 
 pytestmark = pytest.mark.slow
 
@@ -36,8 +37,15 @@ def test_a_shadow_reading_compares_and_does_not_change_the_study(reported: Road)
         assert (image.before.bundle, image.now.bundle) == (BUNDLE, OTHER)
         assert (image.before.malignancy, image.now.malignancy) == (0.5, 0.25)
         assert (len(image.kept), image.new, image.gone) == (1, 0, 0)
+    with reported.sessions.begin() as session:
+        store_shadow(session, rereading, 1.8e9)
     reported.report()
     assert [instance.reading for instance in reported.instances()] == before
+    with reported.sessions() as session:
+        kept = session.query(ShadowReading).one()
+    assert (kept.bundle, kept.other_bundle) == (str(BUNDLE), str(OTHER))
+    assert (kept.score, kept.other_score) == (0.5, 0.25)
+    assert (kept.findings_kept, kept.findings_new, kept.findings_gone) == (4, 0, 0)
     assert (reported.study().state, reported.study().revision) == (StudyState.REPORTED, 1)
 
 

@@ -182,3 +182,24 @@ def test_passwords_are_not_stored(road: Road):
         stored = session.scalars(select(Account)).one().password_hash
     assert stored.startswith("$argon2id$")
     assert PASSWORD not in stored
+
+
+def test_an_operator_sends_the_results_of_a_study_again(browse, dead: Road):
+    make(dead, Role.OPERATOR)
+    browser = browse(dead, destinations=(PACS,))
+    sign_in(browser, Role.OPERATOR)
+    assert "1 result did not reach pacs" in browser.text("/studies/1")
+    shown = words(browser.send("/studies/1/resend", "/studies/1", to="pacs").text)
+    assert "2 results will be sent to pacs" in shown
+    assert "2 results still to go to pacs" in shown
+    refused = browser.send("/studies/1/resend", "/studies/1", to="nobody")
+    assert (refused.status_code, "There is no destination nobody" in words(refused.text)) == (409, True)
+
+
+def test_a_study_is_read_again_only_by_bundles_of_the_settings(browse, dead: Road):
+    make(dead, Role.OPERATOR)
+    browser = browse(dead, destinations=(PACS,), reader={"other_bundles": ["/bundles/candidate"]})
+    sign_in(browser, Role.OPERATOR)
+    assert "Read it again with research-default candidate" in browser.text("/studies/1")
+    refused = browser.send("/studies/1/reread", "/studies/1", bundle="/tmp/other")
+    assert (refused.status_code, "no such bundle" in words(refused.text)) == (409, True)
