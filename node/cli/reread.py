@@ -37,7 +37,7 @@ def reread(
     from node.cli.terminal.progress import progress_bar
     from node.operations.acts import COMMAND_LINE, Act, note
     from node.operations.rereading import read_again
-    from node.reader.reread import find_study
+    from node.operations.studies import find_study
     from node.store.database import read_only
 
     settings = load(config)

@@ -3,159 +3,184 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from models.types.words import counted
-from node.cli.terminal.moments import local_time
+from node.cli.terminal.moments import local_minute, local_zone
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
-from node.store.states import DeliveryState, ImageOutcome, JobState
+from node.cli.terminal.study_lines import study_lines
+from node.store.states import StudyState
 from node.store.urgency import Urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from sqlalchemy.orm import Session
 
     from node.intake.refused_classes import RefusedClassView
     from node.operations.machine import CheckResult
-    from node.operations.status import DeliveryView, ImageView, JobView, QueueView, StudyView
+    from node.operations.status import StudyCounts, StudyView
+    from node.operations.studies import StudyPage
 
 NEWEST = 20
+TIMES = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
 
 
 def status(
-    config: ConfigFile = DEFAULT_CONFIG,
+    study: Annotated[
+        str | None, typer.Argument(help="Only this study, in full: its number, or its Study Instance UID.")
+    ] = None,
+    accession: Annotated[
+        str | None, typer.Option("--accession", help="Only studies with this accession number, in full.")
+    ] = None,
+    state: Annotated[StudyState | None, typer.Option("--state", help="Only studies in this state.")] = None,
+    sender: Annotated[str | None, typer.Option("--sender", help="Only studies from this calling AE title.")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--since", formats=TIMES, help="Only studies whose first image came then or later, local time."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--until", formats=TIMES, help="Only studies whose first image came before, local time."),
+    ] = None,
+    problems: Annotated[bool, typer.Option("--problems", help="Only studies that need a person.")] = False,
     everything: Annotated[
         bool, typer.Option("--all", help=f"All studies, not only the newest {NEWEST} and the unfinished ones.")
     ] = False,
-    page: Annotated[int, typer.Option("--page", min=1, help="Page of the list; page 1 has the newest studies.")] = 1,
+    before: Annotated[
+        int | None, typer.Option("--before", help="Only studies with a smaller number: the next page of a list.")
+    ] = None,
+    config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Show the queue: studies, why they wait, what was not read or not delivered, and why.
+    """Show the queue: one line for each study, or all that is known of one.
 
-    For the administrator of this machine: it shows Study Instance UIDs, but no names. The number before each study is
-    its id, for `retry`. Faults of the machine are listed first. The command changes nothing and can run while another
-    process writes to the queue.
+    For the administrator of this machine: no names are shown, and UIDs only of studies that are asked for. The number
+    before each study is its id, for `status`, `retry` and `reread`. Faults of the machine are listed first. The command
+    changes nothing and can run while another process writes to the queue.
     """
     from config.settings import load
     from node.delivery.orphaned import orphaned
     from node.intake.refused_classes import refused_classes
     from node.operations.machine import faults
-    from node.operations.status import view_queue
+    from node.operations.status import count_studies
+    from node.operations.studies import StudyFilter, find_studies
     from node.store.database import read_only
 
     settings = load(config)
-    found = faults(settings)
+    wanted = StudyFilter(state, sender, since=_seconds(since), until=_seconds(until), problems=problems)
+    if wanted == StudyFilter() and not everything and study is None and accession is None:
+        wanted = StudyFilter(unfinished_or_newest=NEWEST)
     with read_only(open_queue(settings)) as session:
-        queue = view_queue(session, None if everything else NEWEST, page)
-        refused = refused_classes(session)
-        orphaned_counts = orphaned(session, [destination.name for destination in settings.destinations])
+        found = find_studies(session, replace(wanted, ids=_named(session, study, accession)), before)
+        around = Around(
+            faults(settings),
+            count_studies(session),
+            orphaned(session, [destination.name for destination in settings.destinations]),
+            refused_classes(session),
+        )
     if as_json:
         values = {
-            "faults": [asdict(fault) for fault in found],
-            "refused_classes": [asdict(refusal) for refusal in refused],
-            "stranded": orphaned_counts,
-            **asdict(queue),
+            "faults": [asdict(fault) for fault in around.faults],
+            "refused_classes": [asdict(refusal) for refusal in around.refused_classes],
+            "stranded": around.stranded,
+            **asdict(around.counts),
+            "older": found.older,
+            "studies": [asdict(view) for view in reversed(found.studies)],
         }
         typer.echo(json.dumps(values, indent=2))
         return
+    in_full = study is not None or accession is not None
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    for line in _text(queue, page, found, refused, orphaned_counts):
+    for line in _beside(around):
+        console.print(line)
+    for line in _in_full(found) if in_full else _table(found):
+        console.print(line if in_full or not console.is_terminal else line[: console.width])
+    for line in _refused(around.refused_classes):
         console.print(line)
 
 
-def _text(
-    queue: QueueView,
-    page: int,
-    found: Sequence[CheckResult],
-    refused: Sequence[RefusedClassView],
-    orphaned_counts: Mapping[str, int],
-) -> Iterator[str]:
+@dataclass(frozen=True)
+class Around:
+    """What `status` says beside the studies that are asked for."""
+
+    faults: Sequence[CheckResult]
+    counts: StudyCounts
+    stranded: Mapping[str, int]
+    refused_classes: Sequence[RefusedClassView]
+
+
+def _seconds(time: datetime | None) -> float | None:
+    """A time of this machine's zone as UTC seconds since the epoch."""
+    return None if time is None else time.timestamp()
+
+
+def _named(session: Session, study: str | None, accession: str | None) -> tuple[int, ...] | None:
+    from node.operations.studies import find_study, with_accession_number
+
+    if study is not None and accession is not None:
+        raise typer.BadParameter("Give a study or --accession, not both.")
+    if accession is not None:
+        return with_accession_number(session, accession)
+    return None if study is None else (find_study(session, study),)
+
+
+def _beside(around: Around) -> Iterator[str]:
     from node.delivery.orphaned import waiting_for
 
-    for fault in found:
+    for fault in around.faults:
         yield f"FAULT of this machine, {fault.about}: {fault.says}"
-    yield "Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items())
-    unreported = {urgency: count for urgency, count in queue.unreported.items() if count}
+    yield f"Studies: {', '.join(f'{count} {state}' for state, count in around.counts.counts.items())}"
+    if around.counts.nothing_read:
+        yield f"Nothing was read of {counted(around.counts.nothing_read, 'reported study', 'reported studies')}"
+    unreported = {urgency: count for urgency, count in around.counts.unreported.items() if count}
     if unreported.keys() - {Urgency.ROUTINE}:
         yield "Not reported yet: " + ", ".join(f"{count} {urgency}" for urgency, count in unreported.items())
-    for name, count in orphaned_counts.items():
+    for name, count in around.stranded.items():
         yield (
             f"{waiting_for(name, count)}, which is no longer in the settings: "
             f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         )
-    for study in queue.studies:
-        yield ""
-        yield from _lines(study)
+
+
+def _refused(refused: Sequence[RefusedClassView]) -> Iterator[str]:
     if refused:
         yield ""
     for sender in dict.fromkeys(refusal.calling_ae_title for refusal in refused):
         of_sender = (refusal for refusal in refused if refusal.calling_ae_title == sender)
         names = [f"{refusal.sop_class} ({refusal.times} times)" for refusal in of_sender]
         yield f"{sender} proposes SOP classes that this node does not accept: {', '.join(names)}"
-    if queue.pages > 1:
-        yield f"\npage {page} of {queue.pages}" + (f"; --page {page + 1}: older" if page < queue.pages else "")
 
 
-def _lines(study: StudyView) -> list[str]:
-    source = f"from {study.source}, " if study.source else ""
-    urgency = "" if study.urgency is Urgency.ROUTINE else f", {study.urgency}"
-    lines = [
-        f"{study.id}  {study.state}, revision {study.revision}{urgency}  {study.study_instance_uid}",
-        f"   {source}last image {local_time(study.last_received_at)}" + (f": {study.why}" if study.why else ""),
-        f"   images: {', '.join(_count(study, outcome) for outcome in ImageOutcome)}"
-        + (f"; the source holds {study.expected_instances}" if study.expected_instances is not None else ""),
+def _in_full(found: StudyPage) -> Iterator[str]:
+    for study in reversed(found.studies):
+        yield ""
+        yield from study_lines(study)
+
+
+def _table(found: StudyPage) -> Iterator[str]:
+    """A line for each study, the newest last: next to the prompt."""
+    from node.operations.road import answer
+
+    if not found.studies:
+        yield "No study is shown: there is none, or none that was asked for"
+        return
+    rows = [
+        (str(study.id), local_minute(study.last_received_at), _state(study), study.source, answer(study))
+        for study in reversed(found.studies)
     ]
-    lines += [f"   not read: {_named(image)}: {image.reason}" for image in study.images if image.reason]
-    lines += [
-        f"   failed: {_work(job)} after {counted(job.attempts, 'attempt')}: {job.error}"
-        for job in study.jobs
-        if job.state is JobState.FAILED
-    ]
-    lines += [
-        f"   postponed {counted(job.faults, 'time')}, next try {local_time(job.next_at)}: {_work(job)}: {job.error}"
-        for job in study.jobs
-        if job.state is JobState.WAITING and job.faults
-    ]
-    return lines + [f"   {line}" for line in _delivery_lines(study)]
+    yield ""
+    titles = ("study", f"last image ({local_zone()})", "state", "sender", "where it stands")
+    widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    if found.older is not None:
+        yield f"\nThere are older ones: --before {found.older}"
 
 
-def _count(study: StudyView, outcome: ImageOutcome) -> str:
-    return f"{sum(image.outcome is outcome for image in study.images)} {outcome}"
-
-
-def _work(job: JobView) -> str:
-    return f"{job.kind} (job {job.id}" + (f", image {job.image})" if job.image is not None else ")")
-
-
-def _named(image: ImageView) -> str:
-    side = {"L": "left", "R": "right"}.get(image.laterality or "", "")
-    return " ".join(filter(None, (f"image {image.id},", side, image.view, image.kind)))
-
-
-def _delivery_lines(study: StudyView) -> list[str]:
-    """One line for all deliveries to one destination that have the same state and error."""
-    alike: dict[tuple[object, ...], list[DeliveryView]] = {}
-    for delivery in study.deliveries:
-        alike.setdefault((delivery.destination, delivery.state, delivery.error), []).append(delivery)
-    return [_delivery_line(deliveries) for deliveries in alike.values()]
-
-
-def _delivery_line(deliveries: list[DeliveryView]) -> str:
-    first = deliveries[0]
-    kinds = Counter(delivery.result for delivery in deliveries)
-    uncommitted = first.state is DeliveryState.UNCOMMITTED
-    state = DeliveryState.SENT if uncommitted else first.state
-    line = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {first.destination}: {state}"
-    if state in (DeliveryState.SENT, DeliveryState.COMMITTED):
-        line += f" {local_time(max(delivery.sent_at or 0 for delivery in deliveries))}"
-        why = first.error or ("not committed yet" if uncommitted else "")
-        return line + (f", {why}" if why else "")
-    if attempts := max(delivery.attempts for delivery in deliveries):
-        line += f" after {counted(attempts, 'attempt')}"
-        if first.state is DeliveryState.WAITING:
-            line += f", next try {local_time(min(delivery.next_at for delivery in deliveries))}"
-    return line + (f": {first.error}" if first.error else "")
+def _state(study: StudyView) -> str:
+    return str(study.state) if study.urgency is Urgency.ROUTINE else f"{study.state}, {study.urgency}"

@@ -22,7 +22,8 @@ from models.types.exam import ExamImage, ExamReading
 from node.demo.pacs import FolderIntake, demo_pacs
 from node.demo.studies import DemoStudy
 from node.folder.overlays import write_overlays, write_summary
-from node.operations.status import StudyView, view_queue
+from node.operations.status import StudyView
+from node.operations.studies import StudyFilter, find_studies
 from node.reporting.exams import exam_of
 from node.store.database import Sessions, open_database, read_only, sessions_of
 from node.store.states import DeliveryState, ImageOutcome, JobState, StudyState
@@ -188,7 +189,7 @@ class Demo:
 
     def _progress(self) -> DemoProgress:
         with read_only(self._queue()) as session:
-            studies = view_queue(session).studies
+            studies = find_studies(session, StudyFilter()).studies
         images = [image for study in studies for image in study.images]
         return DemoProgress(len(images), sum(image.outcome is not ImageOutcome.WAITING for image in images), studies)
 

@@ -18,6 +18,7 @@ from node.archive.contents import reading_of
 from node.delivery.commitment import ask_anew
 from node.delivery.outbox import hold_back_replaced, send_again
 from node.operations.acts import Act, note
+from node.operations.studies import NoSuchStudy
 from node.peers import committing
 from node.store.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.store.tables import Delivery, Instance, Job, Result, Study
@@ -35,15 +36,7 @@ NOTHING_TO_RETRY = "nothing failed, is dead, uncommitted or in quarantine: nothi
 """Said where there was nothing to do."""
 
 
-class CannotRetry(UserError):
-    """The message says why, and what to do."""
-
-
-class NoSuchStudy(CannotRetry):
-    """The queue has no study with this id."""
-
-
-class StillTwoPatients(CannotRetry):
+class StillTwoPatients(UserError):
     """The study's instances disagree about the patient: a report would mix two patients."""
 
 
@@ -102,7 +95,7 @@ def retry_study(
     """
     study = session.get(Study, study_id, with_for_update=True)
     if study is None:
-        raise NoSuchStudy(f"There is no study {study_id}: `mammo-node status` lists them.")
+        raise NoSuchStudy(study_id)
     unread = _failed(session, study, JobKind.READ_IMAGE)
     done = []
     if study.state is StudyState.QUARANTINED:

@@ -1,13 +1,12 @@
-"""The content of the queue for people, as `status` shows it. Without patient names."""
+"""Studies with their images, jobs and deliveries, for people. Without patient names."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import CompoundSelect, func, or_, select, union
-from sqlalchemy.orm import Session, contains_eager, selectinload
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session, contains_eager
 
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.profiles import ResultKind
@@ -16,10 +15,6 @@ from node.store.states import DeliveryState, ImageOutcome, JobKind, JobState, St
 from node.store.tables import Delivery, Instance, Job, Result, Study
 from node.store.urgency import Urgency
 
-PAGE = 100
-"""Studies per page, so that a page of a large queue is fast."""
-
-SETTLED = frozenset({StudyState.REPORTED, StudyState.NOT_READ})
 DELIVERED = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
 
 
@@ -95,20 +90,16 @@ class StudyView:
 
 
 @dataclass(frozen=True)
-class QueueView:
+class StudyCounts:
     """`counts`: all studies by their state; `unreported`: the open and closed ones by their urgency, the most urgent
-    first; `pages`: number of pages of the selected studies; `studies`: those of one page, oldest first."""
+    first; `nothing_read`: the reported ones of which no image could be read."""
 
     counts: dict[str, int]
     unreported: dict[str, int]
-    pages: int
-    studies: tuple[StudyView, ...]
+    nothing_read: int
 
 
-def view_queue(session: Session, newest: int | None = None, page: int = 1) -> QueueView:
-    """The queue, a page of PAGE studies at a time; page 1 has the newest. With `newest`, only that many of the latest
-    studies, and every older one that is not settled: that waits, failed, is in quarantine or has results still to
-    be delivered."""
+def count_studies(session: Session) -> StudyCounts:
     counts = {str(state): 0 for state in StudyState}
     for state, count in session.execute(select(Study.state, func.count()).group_by(Study.state)):
         counts[str(state)] = count
@@ -116,33 +107,9 @@ def view_queue(session: Session, newest: int | None = None, page: int = 1) -> Qu
     wait = Study.state.in_([StudyState.OPEN, StudyState.CLOSED])
     for urgency, count in session.execute(select(Study.urgency, func.count()).where(wait).group_by(Study.urgency)):
         unreported[str(urgency)] = count
-    asked_for = select(Study.id)
-    if newest is not None:
-        latest = select(Study.id).order_by(Study.id.desc()).limit(newest).subquery()
-        asked_for = asked_for.where(or_(Study.id.in_(select(latest.c.id)), Study.id.in_(_unsettled())))
-    number = session.scalars(select(func.count()).select_from(asked_for.subquery())).one()
-    of_page = asked_for.order_by(Study.id.desc()).offset((page - 1) * PAGE).limit(PAGE)
-    studies = session.scalars(
-        select(Study)
-        .where(Study.id.in_(session.scalars(of_page).all()))
-        .options(selectinload(Study.instances))
-        .order_by(Study.id)
-    ).all()
-    return QueueView(counts, unreported, math.ceil(number / PAGE), tuple(with_rows(session, studies)))
-
-
-def _unsettled() -> CompoundSelect[tuple[int]]:
-    """The ids of studies that are not finished. A union of three queries that use indexes: one condition per study is
-    slow if there are many."""
-    undelivered = Delivery.state.in_(set(DeliveryState) - DELIVERED)
-    return union(
-        select(Study.id).where(Study.state.in_(set(StudyState) - SETTLED)),
-        select(Job.study_id).where(Job.state == JobState.FAILED),
-        select(Study.id)
-        .join(Study.results)
-        .join(Delivery, Delivery.result_id == Result.id)
-        .where(Result.last_revision == Study.revision, undelivered),
-    )
+    read = exists().where(Instance.study_id == Study.id, Instance.reading.is_not(None))
+    unread = select(func.count()).select_from(Study).where(Study.state == StudyState.REPORTED, ~read)
+    return StudyCounts(counts, unreported, session.scalar(unread) or 0)
 
 
 def with_rows(session: Session, studies: Sequence[Study]) -> Iterator[StudyView]:

@@ -8,17 +8,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, CompoundSelect, exists, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, exists, or_, select, union
 from sqlalchemy.orm import Session, selectinload
 
-from node.operations.status import StudyView, with_rows
+from models.errors import UserError
+from node.operations.status import DELIVERED, StudyView, with_rows
 from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Result, Study
 
 PAGE = 50
-"""Studies on a page."""
+"""Studies on a page, and on a screen."""
 MOST_NAMED = 200
 """Most studies that are found by an identifier."""
+
+
+class NoSuchStudy(UserError):
+    """There is no study with this number or UID."""
+
+    def __init__(self, named: object) -> None:
+        super().__init__(f"There is no study {named}: `mammo-node status --all` lists them.")
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class StudyFilter:
         source: the calling AE title of the sender.
         destination: the name of a destination that has results of it, or is to get them.
         since, until: when its first image arrived, UTC seconds since the epoch; `until` itself is excluded.
+        unfinished_or_newest: only so many of the newest, and every older one that is not finished, see `unfinished`.
         problems: only what needs a person, see `needing_a_person`.
         discordant: only where models and radiologist disagree on recall.
         least_score: only exams whose score (0..1) is at least this.
@@ -40,6 +49,7 @@ class StudyFilter:
     destination: str | None = None
     since: float | None = None
     until: float | None = None
+    unfinished_or_newest: int | None = None
     problems: bool = False
     discordant: bool = False
     least_score: float | None = None
@@ -103,11 +113,27 @@ def _conditions(wanted: StudyFilter) -> Iterator[ColumnElement[bool]]:
         yield Study.score >= wanted.least_score
     if wanted.ids is not None:
         yield Study.id.in_(wanted.ids)
+    if wanted.unfinished_or_newest is not None:
+        newest = select(Study.id).order_by(Study.id.desc()).limit(wanted.unfinished_or_newest).subquery()
+        yield or_(Study.id.in_(select(newest.c.id)), Study.id.in_(unfinished()))
     if wanted.problems:
         yield Study.id.in_(needing_a_person())
     if wanted.destination is not None:
         of_study = select(Delivery.id).join(Result, Delivery.result_id == Result.id)
         yield exists(of_study.where(Result.study_id == Study.id, Delivery.destination == wanted.destination))
+
+
+def unfinished() -> CompoundSelect[tuple[int]]:
+    """The ids of studies that wait, failed, are in quarantine, or have results still to be delivered. A union of three
+    queries that use indexes: one condition per study is slow if there are many."""
+    return union(
+        select(Study.id).where(Study.state.in_([StudyState.OPEN, StudyState.CLOSED, StudyState.QUARANTINED])),
+        select(Job.study_id).where(Job.state == JobState.FAILED),
+        select(Study.id)
+        .join(Study.results)
+        .join(Delivery, Delivery.result_id == Result.id)
+        .where(Result.last_revision == Study.revision, Delivery.state.in_(set(DeliveryState) - DELIVERED)),
+    )
 
 
 def needing_a_person() -> CompoundSelect[tuple[int]]:
@@ -136,6 +162,25 @@ def identifiers(session: Session, ids: Collection[int]) -> dict[int, Identifiers
         select(*columns).join(Study.instances).where(Study.id.in_(ids)).order_by(Study.id, Instance.id.desc())
     )
     return {study: Identifiers(*stated) for study, *stated in rows}  # the first instance is the last row
+
+
+def find_study(session: Session, named: str) -> int:
+    """The row of a study, by its number or by its Study Instance UID.
+
+    Raises:
+        NoSuchStudy
+    """
+    by_number = session.get(Study, int(named)) if named.isdecimal() and len(named) < 12 else None
+    study = by_number or session.query(Study).filter(Study.study_instance_uid == named).one_or_none()
+    if study is None:
+        raise NoSuchStudy(named)
+    return study.id
+
+
+def with_accession_number(session: Session, number: str) -> tuple[int, ...]:
+    """The ids of the studies of which an instance has this accession number."""
+    found = select(Instance.study_id).where(Instance.accession_number == number).distinct()
+    return tuple(session.scalars(found.limit(MOST_NAMED))) if number else ()
 
 
 def studies_named(session: Session, name: str) -> list[int]:

@@ -145,19 +145,6 @@ def store_shadow(session: Session, rereading: Rereading, now: float) -> None:
     )
 
 
-def find_study(session: Session, named: str) -> int:
-    """The row of a study, by the number that `status` shows or by its Study Instance UID.
-
-    Raises:
-        CannotReread: there is none.
-    """
-    by_number = session.get(Study, int(named)) if named.isdigit() else None
-    study = by_number or session.query(Study).filter(Study.study_instance_uid == named).one_or_none()
-    if study is None:
-        raise CannotReread(f"There is no study {named}: `mammo-node status --all` lists them.")
-    return study.id
-
-
 def _reported(session: Session, study_id: int) -> Study:
     study = session.get_one(Study, study_id, with_for_update=True)
     if study.state is not StudyState.REPORTED:

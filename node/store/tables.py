@@ -36,7 +36,7 @@ class Table(DeclarativeBase):
         }
     )
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain class attribute
-        dict[str, object]: JSON,
+        dict[str, object]: JSON(none_as_null=True),
         list[str]: JSON,
         InstanceKind: _by_value(InstanceKind),
         ResultKind: _by_value(ResultKind),

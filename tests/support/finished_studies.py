@@ -25,7 +25,8 @@ from node.delivery.deliverer import Deliverer
 from node.delivery.orphaned import orphaned
 from node.delivery.outbox import ResultDestination
 from node.delivery.rejection import RejectionWriter
-from node.operations.status import view_queue
+from node.operations.status import count_studies
+from node.operations.studies import StudyFilter, find_studies
 from node.peers import commitment_request
 from node.store.clock import follow
 from node.store.database import Sessions, read_only
@@ -71,7 +72,8 @@ def repeated(sessions: Sessions, data_dir: Path, now: float = NOW) -> dict[str, 
 
     def status() -> None:
         with read_only(sessions) as session:
-            view_queue(session, newest=20)
+            count_studies(session)
+            find_studies(session, StudyFilter(unfinished_or_newest=20))
 
     def without_a_destination() -> None:
         with read_only(sessions) as session:

@@ -19,10 +19,10 @@ from node.operations.acts import Act, note
 from node.operations.exam import exam_or_why
 from node.operations.rereading import bundles_to_read_with, reread_study
 from node.operations.resend import CannotResend, resend
-from node.operations.retry import CannotRetry, NoSuchStudy
+from node.operations.retry import StillTwoPatients
 from node.operations.retry import retry as retry_by
 from node.operations.road import name_of, retry_helps, road_of
-from node.operations.studies import Identifiers, identifiers
+from node.operations.studies import Identifiers, NoSuchStudy, identifiers
 from node.peers import result_destination
 from node.store.database import read_only
 from node.store.tables import Instance, ShadowReading, Study
@@ -93,7 +93,7 @@ def retry(request: Request, study: Number, csrf: Annotated[str, Form()] = "") ->
             done = retry_by(session, desk.settings, study, desk.now(), visitor.known_as)
     except NoSuchStudy:
         return not_found(request, f"There is no study {study}.")
-    except CannotRetry as refusal:
+    except StillTwoPatients as refusal:
         return show(request, study, refused=str(refusal), status=409)
     return show(request, study, done=tuple(done))
 

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from models.errors import UserError
-from node.operations.retry import NoSuchStudy, retry_study
+from node.operations.retry import retry_study
+from node.operations.studies import NoSuchStudy
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Study
 from node.store.unread import Unread

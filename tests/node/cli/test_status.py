@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
+from datetime import datetime
+
+import pytest
 
 from node.cli.status import NEWEST
+from node.operations.studies import PAGE
 from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Result, Study
 from node.store.unread import Unread
 from node.store.urgency import Urgency
+
+
+def numbers(output: str) -> list[int]:
+    """The numbers of the studies that are shown, in the order of the lines."""
+    return [int(found) for found in re.findall(r"^(\d+)  ", output, re.MULTILINE)]
+
 
 DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "PACS at 192.0.2.1:104 does not answer"}
 
 
 def test_status_shows_why_a_study_waits(command, config, a_study):
     a_study(why="more images may come: quiet period", reading=JobState.WAITING)
-    output = command("status", "-c", config).output
+    output = command("status", "1", "-c", config).output
     assert "1 open" in output
     assert "more images may come: quiet period" in output
     assert "0 read, 0 not read, 1 waiting" in output
@@ -32,7 +44,7 @@ def test_status_shows_which_studies_are_urgent_and_how_many_wait(command, config
             session.get_one(Study, study_id).urgency = Urgency.STAT
     output = command("status", "-c", config).output
     assert "Not reported yet: 1 STAT, 1 ROUTINE" in output
-    assert "2  closed, revision 1, STAT  " in output
+    assert re.search(r"^2 .* closed, STAT +ORTHANC ", output, re.MULTILINE)
     shown = json.loads(command("status", "-c", config, "--json").output)
     assert shown["unreported"] == {"STAT": 1, "HIGH": 0, "ROUTINE": 1, "LOW": 0}
     assert [study["urgency"] for study in shown["studies"]] == ["ROUTINE", "STAT", "STAT"]
@@ -40,20 +52,20 @@ def test_status_shows_which_studies_are_urgent_and_how_many_wait(command, config
 
 def test_status_shows_which_image_was_not_read_and_why(command, config, a_study):
     a_study(StudyState.REPORTED, reading=JobState.FAILED, unread=Unread.UNREADABLE)
-    output = command("status", "-c", config).output
+    output = command("status", "1", "-c", config).output
     assert "not read: image 1, left CC for-presentation: unreadable: kills the reader" in output
     assert "failed: read-image (job 1, image 1) after 3 attempts: it broke" in output
 
 
 def test_status_shows_each_deliverys_state_and_last_error(command, config, a_study):
     a_study(StudyState.REPORTED, delivery=DEAD)
-    output = command("status", "-c", config).output
+    output = command("status", "1", "-c", config).output
     assert "1 SR to pacs: dead after 9 attempts: PACS at 192.0.2.1:104 does not answer" in output
 
 
 def test_status_shows_the_next_try_of_a_delivery_that_waits(command, config, a_study):
     a_study(StudyState.REPORTED, delivery=DEAD | {"state": DeliveryState.WAITING, "next_at": 86400.0})
-    assert "next try 1970-01-0" in command("status", "-c", config).output
+    assert "next try 1970-01-0" in command("status", "1", "-c", config).output
 
 
 def test_status_groups_deliveries_of_the_same_state_to_a_destination_in_one_line(command, config, a_study, sessions):
@@ -69,7 +81,7 @@ def test_status_groups_deliveries_of_the_same_state_to_a_destination_in_one_line
             session.flush()
             state = sent if number else DEAD
             session.add(Delivery(result_id=result.id, destination="pacs", created_at=0.0, next_at=0.0, **state))
-    lines = [line.strip() for line in command("status", "-c", config).output.splitlines() if "to pacs" in line]
+    lines = [line.strip() for line in command("status", "1", "-c", config).output.splitlines() if "to pacs" in line]
     assert [line.split(" 1970")[0] for line in lines] == [
         "1 SR, 2 SEG to pacs: sent",
         "1 SEG to pacs: dead after 9 attempts: PACS at 192.0.2.1:104 does not answer",
@@ -81,7 +93,7 @@ def test_status_groups_deliveries_of_the_same_state_to_a_destination_in_one_line
 def test_status_shows_that_the_destination_of_stored_results_does_not_commit(command, config, a_study):
     error = "stored, but the destination does not commit"
     a_study(StudyState.REPORTED, delivery={"state": DeliveryState.SENT, "sent_at": 86400.0, "error": error})
-    assert f", {error}" in command("status", "-c", config).output
+    assert f", {error}" in command("status", "1", "-c", config).output
 
 
 def test_status_as_json_contains_the_same_facts(command, config, a_study):
@@ -112,15 +124,88 @@ def test_status_shows_old_studies_only_if_work_is_left(command, config, a_study)
     assert len(everything) == NEWEST + 3
 
 
-def test_status_shows_many_studies_in_pages_with_the_newest_first(command, config, a_study, monkeypatch):
-    monkeypatch.setattr("node.operations.status.PAGE", 3)
-    for _ in range(7):
+def test_status_shows_many_studies_in_pages_with_the_newest_first(command, config, a_study):
+    for _ in range(2 * PAGE + 1):
         a_study(StudyState.REPORTED)
-    pages = [command("status", "-c", config, "--all", "--page", page, "--json").output for page in (1, 2, 3)]
-    assert [[study["id"] for study in json.loads(page)["studies"]] for page in pages] == [[5, 6, 7], [2, 3, 4], [1]]
-    assert json.loads(pages[0])["pages"] == 3
-    assert "page 1 of 3; --page 2: older" in command("status", "-c", config, "--all").output
-    assert "page 3 of 3" in command("status", "-c", config, "--all", "--page", 3).output
+    first = command("status", "-c", config, "--all").output
+    assert first.endswith(f"There are older ones: --before {PAGE + 2}\n")
+    second = command("status", "-c", config, "--all", "--before", PAGE + 2).output
+    last = command("status", "-c", config, "--all", "--before", 2).output
+    assert [numbers(output) for output in (first, second, last)] == [
+        list(range(PAGE + 2, 2 * PAGE + 2)),
+        list(range(2, PAGE + 2)),
+        [1],
+    ]
+    assert "older" not in last
+
+
+def test_fifty_studies_fit_on_a_screen_one_line_each(command, config, a_study):
+    for _ in range(50):
+        a_study(StudyState.QUARANTINED, why="its instances disagree about the patient's ID or birth date")
+    lines = command("status", "-c", config).output.splitlines()
+    assert len(lines) < 56
+    assert lines[-1].startswith("50 ")
+    assert "It is in quarantine: its instances disagree" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), [1, 2, 3, 4]),
+        (("--state", "quarantined"), [2]),
+        (("--state", "reported", "--sender", "ELSEWHERE"), [4]),
+        (("--sender", "ORTHANC"), [1, 2, 3]),
+        (("--since", "2026-01-31 10:30"), [3, 4]),
+        (("--until", "2026-01-31T10:30"), [1, 2]),
+        (("--since", "2026-01-31", "--until", "2026-02-01"), [1, 2, 3]),
+        (("--problems",), [2, 3]),
+        (("--accession", "A-2"), [2]),
+        (("--accession", "SECRET-7"), []),
+        (("3",), [3]),
+        (("1.2.826.0.1.77.4",), [4]),
+    ],
+)
+def test_status_shows_the_studies_that_are_asked_for(command, config, a_study, sessions, options, expected):
+    a_study(StudyState.REPORTED)
+    a_study(StudyState.QUARANTINED)
+    a_study(StudyState.REPORTED, delivery=DEAD)
+    a_study(StudyState.REPORTED)
+    times = ["2026-01-31 10:00", "2026-01-31 10:29", "2026-01-31 10:30", "2026-02-03 00:00"]
+    with sessions.begin() as session:
+        for study, at in zip(session.query(Study).order_by(Study.id), times, strict=True):
+            study.first_received_at = datetime.fromisoformat(at).astimezone().timestamp()
+            study.instances[0].accession_number = f"A-{study.id}"
+        session.get_one(Study, 4).source = "ELSEWHERE"
+    assert numbers(command("status", "-c", config, *options).output) == expected
+    shown = json.loads(command("status", "-c", config, "--json", *options).output)["studies"]
+    assert [study["id"] for study in shown] == expected
+
+
+def test_a_study_that_is_not_there_is_said_to_be_missing(command, config, a_study):
+    a_study()
+    assert "There is no study 77" in str(command("status", "77", "-c", config).exception)
+    assert "No study is shown" in command("status", "--state", "closed", "-c", config).output
+
+
+def test_times_are_those_of_the_machine_whose_zone_is_named(command, config, a_study, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        a_study()
+        output = command("status", "-c", config).output
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "last image (JST, UTC+09:00)" in output
+    assert re.search(r"1970-01-01 09:00 +open", output)
+
+
+def test_status_counts_the_reported_studies_of_which_nothing_was_read(command, config, a_study):
+    a_study(StudyState.REPORTED)
+    a_study(StudyState.REPORTED, reading=JobState.FAILED, unread=Unread.UNREADABLE)
+    a_study(StudyState.OPEN, reading=JobState.WAITING)
+    assert "Nothing was read of 1 reported study\n" in command("status", "-c", config).output
+    assert json.loads(command("status", "-c", config, "--json").output)["nothing_read"] == 1
 
 
 def test_status_begins_with_faults_of_the_machine(command, config, a_study):
@@ -143,7 +228,7 @@ def test_status_distinguishes_sent_from_committed_results(command, config, a_stu
     a_study(StudyState.REPORTED, delivery=sent)
     a_study(StudyState.REPORTED, delivery=sent | {"error": "not committed: it refuses"})
     a_study(StudyState.REPORTED, delivery=sent | {"state": DeliveryState.COMMITTED})
-    output = command("status", "-c", config).output
+    output = "".join(command("status", str(number), "-c", config).output for number in (1, 2, 3))
     assert ", not committed yet" in output
     assert ", not committed: it refuses" in output
     assert "to pacs: committed 1970-01-0" in output

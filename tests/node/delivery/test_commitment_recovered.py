@@ -11,7 +11,7 @@ from road import Road, changed
 
 from node.demo.studies import DemoStudy
 from node.operations.retry import retry_study
-from node.operations.status import view_queue
+from node.operations.studies import StudyFilter, find_studies
 from node.store.states import DeliveryState
 from node.store.tables import Delivery
 
@@ -94,7 +94,7 @@ def test_results_accepted_by_a_destination_without_commitment_are_complete(road:
     delivering.deliver_due()
     road.clock.seconds += POLICY.dead_after_s
     with road.sessions() as session:
-        assert view_queue(session, newest=0).studies == (), "settled"
+        assert find_studies(session, StudyFilter(unfinished_or_newest=0)).studies == (), "settled"
     work(deliverer(road, pacs))
     assert pacs.asked == [], "what was sent before commitment was switched on is not asked for"
     assert states(road) == [DeliveryState.SENT] * 5

@@ -9,7 +9,7 @@ from simple_models import BUNDLE, Nothing, OneMass, pipeline_of
 
 from models.types.reading import BundleId
 from node.demo.studies import DemoStudy
-from node.reader.reread import CannotReread, Rereading, find_study, reread, store_rereading, store_shadow
+from node.reader.reread import CannotReread, Rereading, reread, store_rereading, store_shadow
 from node.store.states import StudyState
 from node.store.tables import ShadowReading
 
@@ -97,14 +97,6 @@ def test_a_study_without_a_report_cannot_be_read_again(tmp_path, mammogram_study
     road.receive(*mammogram_study.files)
     with pytest.raises(CannotReread, match="it is open"):
         _reread(road, OneMass())
-
-
-def test_a_study_is_selected_by_its_number_or_its_uid(reported: Road):
-    study = reported.study()
-    with reported.sessions.begin() as session:
-        assert find_study(session, str(study.id)) == find_study(session, study.study_instance_uid) == study.id
-        with pytest.raises(CannotReread, match="no study 77"):
-            find_study(session, "77")
 
 
 def _uids(objects: list[Dataset]) -> set[str]:

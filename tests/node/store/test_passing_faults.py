@@ -24,7 +24,7 @@ from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy
 from node.operations.retry import retry_study
-from node.operations.status import view_queue
+from node.operations.studies import StudyFilter, find_studies
 from node.reader.decoding import decode
 from node.store.faults import FAULT_POLICY, is_passing
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
@@ -143,7 +143,7 @@ def test_a_report_whose_masks_cannot_be_read_waits_and_the_next_study_is_reporte
     ]
     road.all_of_it(*others)
     with road.sessions.begin() as session:
-        first, second = view_queue(session).studies
+        second, first = find_studies(session, StudyFilter()).studies
     assert (first.state, second.state) == (StudyState.CLOSED, StudyState.REPORTED)
     (put_off,) = first.jobs
     assert (put_off.kind, put_off.error, put_off.attempts) == (JobKind.REPORT, EIO, 0)
@@ -151,7 +151,7 @@ def test_a_report_whose_masks_cannot_be_read_waits_and_the_next_study_is_reporte
     wait_out(road, JobKind.REPORT)
     road.report()
     with road.sessions.begin() as session:
-        assert {study.state for study in view_queue(session).studies} == {StudyState.REPORTED}
+        assert {study.state for study in find_studies(session, StudyFilter()).studies} == {StudyState.REPORTED}
 
 
 def test_a_report_that_can_never_be_written_fails_with_its_cause(road: Road, mammogram_study: DemoStudy) -> None:
