@@ -61,6 +61,14 @@ def _known_zone(name: str) -> str:
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 """A name of the IANA Time Zone Database."""
 
+Uri = Annotated[
+    str,
+    matching(
+        r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", "an address or a URN, such as urn:oid:1.2.3 or https://hospital.example/id"
+    ),
+]
+"""A URI (RFC 3986)."""
+
 Name = Annotated[
     str,
     StringConstraints(max_length=64),

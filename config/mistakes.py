@@ -42,6 +42,7 @@ _SENTENCES = {
     "model_type": "must be a section with keys of its own",
     "model_attributes_type": "must be a section with keys of its own",
     "value_error": "{error}",
+    "union_tag_invalid": "kind must be one of: {expected_tags}",
 }
 """By pydantic's error type; its context fills the braces."""
 

@@ -31,24 +31,30 @@ class Sender(Section):
 
 
 class Destination(Section):
-    """The settings of all destinations: which results they get, and the retries."""
+    """The settings of all destinations: which studies they get, and the retries."""
 
     name: Name
-    profile: Literal["ohif", "workstation-cad-sr", "overlay-only", "all"] = "ohif"
-    objects: tuple[Literal["SEG", "SR", "CAD-SR", "GSPS", "SC", "KO"], ...] | None = Field(default=None, min_length=1)
-    nominal_geometry: bool | None = None
-    draws_exam: bool = False
     only_discordant: bool = False
-    rejection_notes: bool = False
     timeout_s: float = Field(default=30, gt=0)
     retry_first_s: float = Field(default=30, gt=0)
     retry_ceiling_s: float = Field(default=3600, gt=0)
     dead_after_s: float = Field(default=72 * 3600, gt=0)
 
 
-class DicomDestination(Destination):
+class ObjectDestination(Destination):
+    """The settings of destinations of DICOM objects: which objects they get."""
+
+    profile: Literal["ohif", "workstation-cad-sr", "overlay-only", "all"] = "ohif"
+    objects: tuple[Literal["SEG", "SR", "CAD-SR", "GSPS", "SC", "KO"], ...] | None = Field(default=None, min_length=1)
+    nominal_geometry: bool | None = None
+    draws_exam: bool = False
+    rejection_notes: bool = False
+
+
+class DicomDestination(ObjectDestination):
     """A PACS that receives results by C-STORE."""
 
+    kind: Literal["dicom"] = "dicom"
     ae_title: AETitle
     host: str
     port: Port
@@ -57,7 +63,8 @@ class DicomDestination(Destination):
 
 
 class WebService(Section):
-    """A DICOMweb service: its root URL, and how the node authenticates. Secrets are in files, never here."""
+    """A DICOMweb service or FHIR server: its root URL, and how the node authenticates. Secrets are in files, never
+    here."""
 
     url: str
     bearer_token_file: Path | None = None
@@ -70,7 +77,7 @@ class WebService(Section):
     def _is_a_root(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be the address of a DICOMweb service, such as https://pacs.example/dicom-web")
+            raise ValueError("must be the root address of the service, such as https://pacs.example/dicom-web")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must hold no user, password, query or fragment; a token goes into bearer_token_file")
         return url.rstrip("/")
@@ -90,8 +97,16 @@ class WebService(Section):
         return self.model_copy(update={key: folder / path for key in files if (path := getattr(self, key)) is not None})
 
 
-class WebDestination(WebService, Destination):
+class WebDestination(WebService, ObjectDestination):
     """A DICOMweb service that receives results by STOW-RS."""
+
+    kind: Literal["dicomweb"] = "dicomweb"
+
+
+class FhirDestination(WebService, Destination):
+    """A FHIR server (R4) that receives the report as DiagnosticReport and Observations."""
+
+    kind: Literal["fhir"]
 
 
 class Source(Section):
@@ -114,16 +129,19 @@ class WebSource(WebService, Source):
     """A DICOMweb service that is queried by QIDO-RS and WADO-RS."""
 
 
-BY_DICOM, BY_WEB = "by DICOM", "by DICOMweb"
-
-
 def _kind(entry: object) -> str:
-    """The tag of a destination or source: one with a url uses DICOMweb."""
-    is_web = "url" in entry if isinstance(entry, Mapping) else isinstance(entry, WebService)
-    return BY_WEB if is_web else BY_DICOM
+    """The kind of a destination or source: as it states, else one with a url uses DICOMweb."""
+    if not isinstance(entry, Mapping):
+        return str(getattr(entry, "kind", "dicomweb" if isinstance(entry, WebService) else "dicom"))
+    return str(entry.get("kind") or ("dicomweb" if "url" in entry else "dicom"))
 
 
 AnyDestination = Annotated[
-    Annotated[DicomDestination, Tag(BY_DICOM)] | Annotated[WebDestination, Tag(BY_WEB)], Discriminator(_kind)
+    Annotated[DicomDestination, Tag("dicom")]
+    | Annotated[WebDestination, Tag("dicomweb")]
+    | Annotated[FhirDestination, Tag("fhir")],
+    Discriminator(_kind),
 ]
-AnySource = Annotated[Annotated[DicomSource, Tag(BY_DICOM)] | Annotated[WebSource, Tag(BY_WEB)], Discriminator(_kind)]
+AnySource = Annotated[
+    Annotated[DicomSource, Tag("dicom")] | Annotated[WebSource, Tag("dicomweb")], Discriminator(_kind)
+]

@@ -19,10 +19,10 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 
-from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, matching
+from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, Uri, matching
 from config.hl7 import Hl7
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
-from config.peers import BY_DICOM, BY_WEB, AnyDestination, AnySource, Sender, WebService
+from config.peers import AnyDestination, AnySource, Sender, WebService
 from config.web import Web
 
 
@@ -108,10 +108,11 @@ class Review(Section):
 
 
 class Installation(Section):
-    """The equipment that every object names, besides the node's device identity."""
+    """The equipment that every object names, besides the node's device identity, and the site's patient IDs."""
 
     station_name: EquipmentText = Field(default="", max_length=16)
     institution_name: EquipmentText = Field(default="", max_length=64)
+    patient_id_system: Uri | None = None
 
 
 class Settings(BaseSettings):
@@ -232,9 +233,11 @@ def _set_time_zone(time_zone: str) -> None:
 
 
 def _errors(error: ValidationError) -> list[ErrorDetails]:
-    """The errors without the tags of the two kinds of destinations and sources, which are no keys."""
+    """The errors without the kinds of destinations and sources in their places, which are no keys."""
     return [
-        {**fault, "loc": tuple(part for part in fault["loc"] if part not in (BY_DICOM, BY_WEB))}
+        {**fault, "loc": (*fault["loc"][:2], *fault["loc"][3:])}
+        if fault["loc"] and fault["loc"][0] in ("destinations", "sources")
+        else fault
         for fault in error.errors()
     ]
 

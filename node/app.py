@@ -13,14 +13,13 @@ from uuid import uuid4
 
 from pydicom.uid import generate_uid
 
-from config.peers import AnyDestination, Destination, DicomDestination, Sender
+from config.peers import AnyDestination, Destination, DicomDestination, ObjectDestination, Sender
 from config.settings import Settings
 from dicom_io.device import Device
 from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.peer import Peer
 from dicom_io.network.scp import Listener, ListenerLimits
-from dicom_io.network.scu import Content, count_instances
-from dicom_io.results.outputs import contents_of
+from dicom_io.network.scu import count_instances
 from models.bundles.bundle import Bundle, BundleError, find_bundle, read_bundle, verify
 from models.reference.reference_file import ReferenceUnusable, read_reference
 from models.reference.tenths import Reference
@@ -31,12 +30,13 @@ from node.assessments.hl7.listener import MllpListener, listen
 from node.delivery.backoff import RetryPolicy
 from node.delivery.commitment import Commitment
 from node.delivery.deliverer import Deliverer
+from node.delivery.destinations import transport
 from node.delivery.orphaned import orphaned, waiting_for
 from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.operations.descriptors import associations_for, raise_limit
-from node.peers import callers, commitment_request, committing, result_destination, transport
+from node.peers import callers, commitment_request, committing, result_destination
 from node.reader.main import reader_name, run_reader
 from node.reader.process import ReaderSupervisor
 from node.reporting.reporter import Reporter
@@ -130,6 +130,7 @@ def _loops(
         recall_threshold=settings.birads.recall_threshold,
         coded_category=settings.birads.coded_category,
         reference=reference,
+        patient_id_system=settings.installation.patient_id_system or "",
     )
     loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
     for destination in settings.destinations:
@@ -148,7 +149,7 @@ def _ticks(
     close = partial(_close, sessions, _ladder(settings), ClockWatch(time.time, steady))
     ticks = [Tick("closing", CLOSING_EVERY_S, close)]
     for destination in settings.destinations:
-        if destination.rejection_notes:
+        if isinstance(destination, ObjectDestination) and destination.rejection_notes:
             writer = RejectionWriter(
                 destination=result_destination(destination),
                 commits=destination.name in commitments,
@@ -271,10 +272,6 @@ def _commitment(destination: DicomDestination, settings: Settings, sessions: Ses
     )
 
 
-def _contents(destination: Destination) -> tuple[Content, ...]:
-    return contents_of(result_destination(destination).profile, rejection_notes=destination.rejection_notes)
-
-
 def _policy(destination: Destination) -> RetryPolicy:
     return RetryPolicy(destination.retry_first_s, destination.retry_ceiling_s, destination.dead_after_s)
 
@@ -284,7 +281,7 @@ def _deliverer(
 ) -> Deliverer:
     return Deliverer(
         name=destination.name,
-        transport=transport(destination, settings.receiver.ae_title, _contents(destination)),
+        transport=transport(destination, settings.receiver.ae_title),
         policy=_policy(destination),
         sessions=sessions,
         data_dir=settings.data_dir,

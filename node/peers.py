@@ -1,16 +1,16 @@
-"""Makes destinations, sources and senders from their settings."""
+"""Makes the applications that the node communicates with from their settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
 from config.peers import (
-    AnyDestination,
     AnySource,
     Destination,
     DicomDestination,
     DicomSource,
+    FhirDestination,
+    ObjectDestination,
     WebDestination,
     WebSource,
 )
@@ -20,17 +20,17 @@ from dicom_io.network.commitment import ask_commitment
 from dicom_io.network.holdings import FetchLimits, Source
 from dicom_io.network.peer import Peer
 from dicom_io.network.scp import AllowedSender
-from dicom_io.network.scu import Content, CStoreDestination
-from dicom_io.network.stow import StowDestination
 from dicom_io.network.web_peer import WebPeer
-from dicom_io.results.profiles import profile_of
+from dicom_io.results.profiles import MESSAGE_PROFILES, Profile, ResultKind, profile_of
 from node.delivery.commitment import Request
 from node.delivery.outbox import ResultDestination
 
 
-def web_peer(of: WebDestination | WebSource) -> WebPeer:
-    """A DICOMweb service."""
-    return WebPeer(of.url, of.timeout_s, of.bearer_token_file, of.ca_file, of.client_certificate, of.client_key)
+def web_peer(of: WebDestination | WebSource | FhirDestination) -> WebPeer:
+    """A DICOMweb service or a FHIR server."""
+    service = "FHIR server" if isinstance(of, FhirDestination) else "DICOMweb service"
+    files = of.bearer_token_file, of.ca_file, of.client_certificate, of.client_key
+    return WebPeer(of.url, of.timeout_s, *files, service=service)
 
 
 def dicom_peer(of: DicomDestination | DicomSource, calling_ae_title: str) -> Peer:
@@ -48,19 +48,17 @@ def committing(settings: Settings) -> list[DicomDestination]:
     return [to for to in settings.destinations if isinstance(to, DicomDestination) and to.commitment]
 
 
-def result_destination(to: Destination) -> ResultDestination:
+def profile(to: Destination) -> Profile:
     """What a destination gets."""
-    profile = profile_of(to.profile, to.objects, to.nominal_geometry, to.draws_exam)
-    return ResultDestination(to.name, profile, to.only_discordant, to.rejection_notes)
+    if isinstance(to, ObjectDestination):
+        return profile_of(to.profile, to.objects, to.nominal_geometry, to.draws_exam)
+    return MESSAGE_PROFILES[ResultKind.FHIR]
 
 
-def transport(
-    to: AnyDestination, calling_ae_title: str, contents: Iterable[Content]
-) -> CStoreDestination | StowDestination:
-    """The transport for a destination; `contents`: what will be sent."""
-    if isinstance(to, WebDestination):
-        return StowDestination(web_peer(to))
-    return CStoreDestination(dicom_peer(to, calling_ae_title), contents)
+def result_destination(to: Destination) -> ResultDestination:
+    """A destination as the outbox knows it."""
+    rejects = isinstance(to, ObjectDestination) and to.rejection_notes
+    return ResultDestination(to.name, profile(to), to.only_discordant, rejects)
 
 
 def commitment_request(to: DicomDestination, calling_ae_title: str) -> Request:

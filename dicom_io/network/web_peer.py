@@ -1,4 +1,4 @@
-"""A DICOMweb service (PS3.18): the node's credentials for it, and the meaning of its HTTP answers.
+"""A web service (DICOMweb, PS3.18; FHIR): the node's credentials for it, and the meaning of its HTTP answers.
 
 Every wait has a time-out. Messages contain the service's root URL, and no query, UID or token.
 """
@@ -37,13 +37,14 @@ _UNSUPPORTED_MEDIA_TYPE = 415
 
 @dataclass(frozen=True)
 class WebPeer:
-    """A DICOMweb service's root URL, and the node's credentials for it.
+    """A web service's root URL, and the node's credentials for it.
 
     Attributes:
         url: without user, password, query and fragment.
         bearer_token_file: read for each request, so that the token can be rotated.
         ca_file: certificates of the trusted authorities; None: those that come with `requests`.
         client_certificate, client_key: the node's TLS certificate and key; the key may be in the certificate's file.
+        service: what it is, for messages.
     """
 
     url: str
@@ -52,6 +53,7 @@ class WebPeer:
     ca_file: Path | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
+    service: str = "DICOMweb service"
 
     def __str__(self) -> str:
         return self.url
@@ -84,13 +86,13 @@ class WebPeer:
 
         Raises:
             Unreachable: no answer in time, a temporary failure, or TLS fails.
-            Rejected: the service refuses, or is no DICOMweb service; or a file with credentials is missing.
+            Rejected: the service refuses, or is no such service; or a file with credentials is missing.
             NotAccepted: the service does not accept this kind of object.
         """
         try:
             yield
         except HTTPError as error:
-            self._refused(cast(Response, error.response).status_code)
+            self.refused(cast(Response, error.response).status_code)
         except TooManyRedirects as error:
             raise Rejected(f"{self} sends the node elsewhere: set url to the address that it leads to") from error
         except SSLError as error:
@@ -100,12 +102,17 @@ class WebPeer:
         except (ConnectionError, Timeout, ChunkedEncodingError) as error:
             raise Unreachable(f"{self} does not answer (waited up to {self.timeout_s:g} s)") from error
         except (RequestException, KeyError, TypeError, ValueError) as error:
-            raise Rejected(f"{self} answers what no DICOMweb service would: look at url") from error
+            raise Rejected(f"{self} answers what no {self.service} would: look at url") from error
         except OSError as error:
             raise Rejected(f"{self}: ca_file, client_certificate or client_key is not there") from error
 
-    def _refused(self, status: int) -> NoReturn:
-        answer = f"{self} answers {status} ({_phrase(status)})"
+    def refused(self, status: int, why: str = "") -> NoReturn:
+        """Raises the error for an HTTP status that is none of success.
+
+        Args:
+            why: what else the answer says, without patient data.
+        """
+        answer = f"{self} answers {status} ({_phrase(status)}){why and f': {why}'}"
         if status in _BUSY:
             raise Unreachable(answer)
         if status in _UNAUTHORIZED:

@@ -77,7 +77,7 @@ def check_together(
     _check_uids(objects, sources, predecessor)
     instances = [*sources.values(), *(dataset for _, dataset in objects), *([predecessor] if predecessor else [])]
     classes = {text(instance, "SOPInstanceUID"): text(instance, "SOPClassUID") for instance in instances}
-    identities, lesions = _identities(exam, sources), _lesions(exam)
+    identities, lesions = identities_of(exam, sources), _lesions(exam)
     shapes = {image.sop_instance_uid: image.reading.shape for image in exam.images}
     for kind, dataset in objects:
         _check_identity(kind, dataset, identities)
@@ -103,8 +103,12 @@ def _check_uids(
         taken.add(uid)
 
 
-def _identities(exam: ExamReading, sources: Mapping[str, Dataset]) -> Mapping[str, set[str]]:
-    """What the images that were read state of study and patient; where none was, all instances of the study."""
+def identities_of(exam: ExamReading, sources: Mapping[str, Dataset]) -> Mapping[str, set[str]]:
+    """What the images that were read state of study and patient; where none was, all instances of the study.
+
+    Raises:
+        NotEncodable: the instances belong to two patients or studies.
+    """
     by_source = {uid: _identity(source) for uid, source in sources.items()}
     for keyword in _IDENTITY:
         if len({identity[keyword] for identity in by_source.values()} - {""}) > 1:

@@ -34,6 +34,8 @@ class Encoding:
         device: the installation; part of the UIDs.
         coded_category: whether breasts and the exam get a coded BI-RADS category if a probability implies one
             (setting).
+        patient_id_system: the URI of the authority that issues the site's patient IDs, for images that name none
+            (setting); "" if it is not set. For messages only.
         again: how often an object of the same content was rejected before; part of the UID.
     """
 
@@ -44,6 +46,7 @@ class Encoding:
     began_at: datetime
     device: Device
     coded_category: bool = False
+    patient_id_system: str = ""
     again: int = 0
 
     def uid(self, study_instance_uid: str, *parts: str) -> str:

@@ -1,4 +1,4 @@
-"""The registry of all kinds of objects that the node writes: SOP class, modules and encoder.
+"""The registry of all kinds of DICOM objects that the node writes: SOP class, modules and encoder.
 
 A new kind needs its name in `ResultKind` (profiles.py), a row in OUTPUTS, and the same name in the setting `objects` of
 a destination: config knows no DICOM.
@@ -185,4 +185,4 @@ OUTPUTS: Mapping[ResultKind, Output] = {
 def contents_of(profile: Profile, *, rejection_notes: bool = False) -> tuple[Content, ...]:
     """The presentation contexts that a destination of this profile must accept."""
     kinds = profile.kinds | ({ResultKind.REJECTION} if rejection_notes else set())
-    return tuple(dict.fromkeys(OUTPUTS[kind].content for kind in ResultKind if kind in kinds))
+    return tuple(dict.fromkeys(OUTPUTS[kind].content for kind in ResultKind if kind in kinds & OUTPUTS.keys()))

@@ -1,4 +1,4 @@
-"""Profiles: the objects that a destination gets, with options for its viewers."""
+"""Profiles: what a destination gets: objects, with options for its viewers, or a message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from enum import StrEnum
 
 
 class ResultKind(StrEnum):
-    """The kinds of objects; their names are used in settings, `status` and file names."""
+    """The kinds of results; their names are used in settings, `status` and file names. All but MESSAGES are DICOM
+    objects."""
 
     SEG = "SEG"
     """Segmentation: the outline of each lesion, one instance per image with findings."""
@@ -24,9 +25,15 @@ class ResultKind(StrEnum):
     """Key Object Selection: the images with findings."""
     REJECTION = "REJECTION"
     """Key Object Selection: a rejection note; in no profile, but a setting of a destination."""
+    FHIR = "FHIR"
+    """The report for a FHIR server: a Bundle of a DiagnosticReport and its Observations."""
+    ORU = "ORU"
+    """The report as an HL7 v2 message, for a RIS."""
 
 
-IN_PROFILES = tuple(kind for kind in ResultKind if kind is not ResultKind.REJECTION)
+MESSAGES = (ResultKind.FHIR, ResultKind.ORU)
+"""The kinds that are messages: a destination of such a kind gets nothing else (node/reporting/messages.py)."""
+IN_PROFILES = tuple(kind for kind in ResultKind if kind not in (ResultKind.REJECTION, *MESSAGES))
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,11 @@ PROFILES: Mapping[str, Profile] = {
         ("all", IN_PROFILES, True),
     )
 }
+
+MESSAGE_PROFILES: Mapping[ResultKind, Profile] = {
+    kind: Profile(kind.lower(), frozenset({kind}), nominal_geometry=False) for kind in MESSAGES
+}
+"""The profile of destinations of messages, by the kind of message."""
 
 
 def profile_of(

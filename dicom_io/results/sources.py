@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 
 from pydicom import DataElement, Dataset
@@ -30,6 +30,7 @@ from dicom_io.results.carried_over import (
     TRIAL_SUBJECT,
 )
 from dicom_io.results.fitting import cut, fits
+from models.types.exam import ExamImage
 
 _TIME = r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"
 _WELL_FORMED = {
@@ -61,6 +62,12 @@ def demographics(source: Dataset) -> Dataset:
     if stated_zone(source) is None and "TimezoneOffsetFromUTC" in taken:
         del taken.TimezoneOffsetFromUTC
     return _completed(taken, EVER_THERE)
+
+
+def described_by(images: Sequence[ExamImage], sources: Mapping[str, Dataset]) -> Dataset:
+    """The header that states patient and study of a result of the exam: of the first image that was read, else of the
+    first instance (at least one)."""
+    return sources[images[0].sop_instance_uid] if images else next(iter(sources.values()))
 
 
 def identity(source: Dataset) -> Dataset:

@@ -61,6 +61,14 @@ def summary_statements(exam: ExamReading) -> Iterator[Statement]:
         yield Statement(_ascii(statement.sentence), statement.sop_instance_uid)
 
 
+def summary_sentences(exam: ExamReading, revision: int) -> list[str]:
+    """The text at the top of a report: the most important sentences, and which reports it replaces."""
+    sentences = [statement.sentence for statement in summary_statements(exam)]
+    if revision > 1:
+        sentences.insert(1, f"This is revision {revision}: it replaces all earlier reports of this study.")
+    return sentences
+
+
 def tenth_sentence(tenth: ReferenceTenth) -> str:
     """ "Exam: 9 of 10: tenth of reference set NAME (n = 412, not screening)."."""
     return f"Exam: {tenth}."

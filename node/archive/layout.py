@@ -25,6 +25,8 @@ WEB_KEY = Path("web.key")
 """Signs the sessions of the web page."""
 LOCK = Path("node.lock")
 _RESULTS = Path("results")
+_SUFFIXES = {"FHIR": ".json", "ORU": ".hl7"}
+"""Of results that are no DICOM objects."""
 
 
 def archived(study_instance_uid: str, sop_instance_uid: str) -> Path:
@@ -50,7 +52,7 @@ def results_of(study_id: int) -> Path:
 
 def result(study_id: int, revision: int, profile: str, number: int, kind: str) -> Path:
     """Object `number` (1, 2, …) of a revision's report in one profile."""
-    return results_of(study_id) / f"revision-{revision}" / profile / f"{number:02}-{kind}.dcm"
+    return results_of(study_id) / f"revision-{revision}" / profile / f"{number:02}-{kind}{_SUFFIXES.get(kind, '.dcm')}"
 
 
 def rejection_note(study_id: int, revision: int, sop_instance_uid: str) -> Path:

@@ -63,13 +63,16 @@ def move_deliveries(
     """Move the open deliveries from NAME to another destination. The objects do not change."""
     from config.settings import load
     from node.delivery.orphaned import move
+    from node.peers import profile
 
     settings = load(config)
     _must_be_gone(settings, name)
-    if to not in {destination.name for destination in settings.destinations}:
+    takes = {destination.name: profile(destination) for destination in settings.destinations}
+    if to not in takes:
         raise CommandFailed(f"There is no destination {to} in {config}.")
     with open_queue(settings).begin() as session:
-        typer.echo(f"{counted(move(session, name, to, time.time()), 'delivery', 'deliveries')} to {name} moved to {to}")
+        moved = move(session, name, to, takes[to], time.time())
+    typer.echo(f"{counted(moved, 'delivery', 'deliveries')} to {name} moved to {to}")
 
 
 def _must_be_gone(settings: Settings, name: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from dicom_io.results.profiles import MESSAGES, Profile
+from models.errors import UserError
 from models.types.words import counted
 from node.store.states import DeliveryState, moved
 from node.store.tables import Delivery
@@ -26,10 +28,25 @@ def drop(session: Session, name: str) -> int:
     return len(deliveries)
 
 
-def move(session: Session, name: str, to: str, now: float) -> int:
+class OtherKind(UserError):
+    """A destination gets another kind of result than waits."""
+
+
+def move(session: Session, name: str, to: str, takes: Profile, now: float) -> int:
     """Moves the open deliveries from `name` to another destination; returns their number. A result for which that
-    destination already has a delivery is not sent twice."""
+    destination already has a delivery is not sent twice.
+
+    Args:
+        takes: what that destination gets: DICOM objects, of whatever kind, or one kind of message.
+
+    Raises:
+        OtherKind: nothing was moved.
+    """
     deliveries = _to(session, name)
+    message = next((kind for kind in MESSAGES if kind in takes.kinds), None)
+    for delivery in deliveries:
+        if message != (delivery.result.kind if delivery.result.kind in MESSAGES else None):
+            raise OtherKind(f"{to} takes no {delivery.result.kind}: move them to a destination of the same kind.")
     for delivery in deliveries:
         twin = select(Delivery.id).where(Delivery.result_id == delivery.result_id, Delivery.destination == to)
         if session.scalar(twin) is None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dicom_io.results.profiles import PROFILES, Profile, ResultKind
+from dicom_io.results.profiles import MESSAGES, PROFILES, Profile, ResultKind
 from node.store.states import DeliveryState, moved
 from node.store.tables import Delivery, Result, Study
 
@@ -52,7 +52,8 @@ def enter_results(
     """Stores the results of the study's current revision, and queues each for the destinations that do not have it yet.
 
     Objects that an earlier revision wrote are not changed and not sent twice. A dead delivery of such an object is
-    queued again, and `dead_after_s` starts again. Rejection notes are part of every later revision.
+    queued again, and `dead_after_s` starts again. Rejection notes are part of every later revision. Messages of earlier
+    revisions are not sent any more: they would replace the newer one at their destination.
     """
     known = {
         result.sop_instance_uid: result
@@ -64,6 +65,7 @@ def enter_results(
             for delivery in session.scalars(select(Delivery).where(Delivery.result_id == result.id)):
                 if delivery.state is DeliveryState.DEAD:
                     send_again(delivery, now)
+    hold_back_replaced(session, study, MESSAGES)
     names: dict[str, list[str]] = {}
     for destination in destinations:
         names.setdefault(destination.profile.name, []).append(destination.name)
@@ -117,7 +119,7 @@ def _entered(session: Session, study: Study, written: Written, now: float) -> Re
     return result
 
 
-def hold_back_replaced(session: Session, study: Study) -> int:
+def hold_back_replaced(session: Session, study: Study, kinds: Collection[ResultKind] = tuple(ResultKind)) -> int:
     """Marks undelivered results of earlier revisions, which are outdated, as dead; returns their number."""
     unsent = session.scalars(
         select(Delivery)
@@ -125,6 +127,7 @@ def hold_back_replaced(session: Session, study: Study) -> int:
         .where(
             Result.study_id == study.id,
             Result.last_revision < study.revision,
+            Result.kind.in_(kinds),
             Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]),
         )
     ).all()

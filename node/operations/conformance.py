@@ -83,6 +83,7 @@ def conformance_statement(settings: Settings, of: str) -> str:
         objects=[
             {"kind": kind, "name": OUTPUTS[kind].sop_class_uid.name, "modules": ", ".join(OUTPUTS[kind].modules)}
             for kind in ResultKind
+            if kind in OUTPUTS
         ],
         codes=written_codes(),
     )
@@ -117,7 +118,7 @@ def _services() -> Iterator[dict[str, object]]:
 
 def _as_scu() -> Iterator[dict[str, str]]:
     yield {"name": _VERIFICATION.name, "uid": _VERIFICATION, "syntaxes": _syntaxes(_VERIFICATION)}
-    for content in dict.fromkeys(OUTPUTS[kind].content for kind in ResultKind):
+    for content in dict.fromkeys(OUTPUTS[kind].content for kind in ResultKind if kind in OUTPUTS):
         uid, otherwise = content.sop_class_uid, content.otherwise()
         syntaxes = [encoded.transfer_syntax_uid.name for encoded in (content, otherwise) if encoded is not None]
         yield {"name": uid.name, "uid": uid, "syntaxes": ", ".join(syntaxes)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from dicom_io.results.encode import ResultObject, encode_results
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.gsps.display import is_grey
 from dicom_io.results.outputs import OUTPUTS
-from dicom_io.results.profiles import Profile, ResultKind
+from dicom_io.results.profiles import MESSAGES, Profile, ResultKind
 from dicom_io.results.sources import identity
 from models.birads.concordance import is_discordant
 from models.readings.exam import put_together
@@ -45,6 +45,7 @@ from node.delivery.outbox import (
 )
 from node.logs import place_of
 from node.reporting.exams import exam_of
+from node.reporting.messages import encode_message, kind_of_message
 from node.routing import Router
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
@@ -63,8 +64,8 @@ log = logging.getLogger(__name__)
 
 _Documents = dict[ResultKind, Dataset]
 
-_NOTICES = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.SC)
-"""The kind of object for the notice that there is no report: the first of these in the profile."""
+_NOTICES = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.SC, *MESSAGES)
+"""The kind of result for the notice that there is no report: the first of these in the profile."""
 
 ATTEMPTS = 5
 """How often a report may crash the node before its job fails."""
@@ -86,6 +87,7 @@ class Reporter:
         recall_threshold: the site's: a probability (0..1) above it is a recall.
         coded_category: see Encoding.
         reference: the reference set that ranks the exams' scores, if the site uses one.
+        patient_id_system: see Encoding.
     """
 
     sessions: Sessions
@@ -101,6 +103,7 @@ class Reporter:
     recall_threshold: float = RECALL_THRESHOLD
     coded_category: bool = False
     reference: Reference | None = None
+    patient_id_system: str = ""
 
     def run(self, stop: threading.Event) -> None:
         """Reports until `stop` is set."""
@@ -204,7 +207,8 @@ class Reporter:
             kind = next((kind for kind in _NOTICES if kind in profile.kinds), None)
             if kind is not None:
                 only = replace(profile, kinds=frozenset({kind}))
-                objects = encode_results(exam, sources, self._encoding(held, study, only))
+                encoding = self._encoding(held, study, only)
+                objects = self._encode(exam, sources, encoding, self._message_before(study, profile, held.revision))
                 written += self._write_objects(study, held.revision, profile, objects)
         return written, [destination for destination in destinations if not destination.only_discordant]
 
@@ -224,7 +228,8 @@ class Reporter:
         written: list[Written] = []
         for profile in profiles_of(destinations):
             encoding = self._encoding(held, study, profile)
-            objects = encode_results(exam, sources, encoding, predecessors[profile.name], taken_back)
+            before = self._message_before(study, profile, held.revision)
+            objects = self._encode(exam, sources, encoding, before, predecessors[profile.name], taken_back)
             written += self._write_objects(study, held.revision, profile, objects)
         if any(ResultKind.GSPS in profile.kinds for profile in profiles_of(destinations)):
             in_colour = sum(
@@ -233,6 +238,29 @@ class Reporter:
             if in_colour:
                 log.info("study %d: no presentation state of %s in colour", held.study_id, counted(in_colour, "image"))
         self._store(held, written, destinations, exam)
+
+    def _encode(
+        self,
+        exam: ExamReading,
+        sources: Mapping[str, Dataset],
+        encoding: Encoding,
+        message_before: bytes | None,
+        predecessors: _Documents | None = None,
+        taken_back: Collection[str] = (),
+    ) -> list[ResultObject]:
+        """What a profile has: a message, or objects."""
+        kind = kind_of_message(encoding.profile)
+        if kind is not None:
+            return [encode_message(kind, exam, sources, encoding, message_before)]
+        return encode_results(exam, sources, encoding, predecessors, taken_back)
+
+    def _message_before(self, study: Study, profile: Profile, revision: int) -> bytes | None:
+        """The last message of the profile about an earlier revision; None if there is none."""
+        kind = kind_of_message(profile)
+        earlier = [row for row in study.results if row.kind is kind and row.revision < revision]
+        if not earlier:
+            return None
+        return (self.data_dir / max(earlier, key=lambda row: row.revision).path).read_bytes()
 
     def _encoding(self, held: Claim, study: Study, profile: Profile) -> Encoding:
         return Encoding(
@@ -243,6 +271,7 @@ class Reporter:
             began_at=datetime.fromtimestamp(study.first_received_at, UTC),
             device=self.device,
             coded_category=self.coded_category,
+            patient_id_system=self.patient_id_system,
         )
 
     def _begun_at(self, held: Claim) -> float:
@@ -274,7 +303,9 @@ class Reporter:
             earlier = {
                 (written.profile, written.kind): written.path
                 for written in sorted(study.results, key=lambda written: written.last_revision)
-                if OUTPUTS[written.kind].names_predecessor and written.revision < held.revision
+                if written.kind in OUTPUTS
+                and OUTPUTS[written.kind].names_predecessor
+                and written.revision < held.revision
             }
         headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
         documents: defaultdict[str, _Documents] = defaultdict(dict)

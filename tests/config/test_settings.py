@@ -223,3 +223,16 @@ def test_settings_cannot_be_changed_while_the_node_runs(toml):
     settings = load(toml('data_dir = "d"'))
     with pytest.raises(ValueError, match="frozen"):
         settings.receiver.port = 1
+
+
+def test_a_destination_of_an_unknown_kind_is_told_which_there_are(toml):
+    with pytest.raises(SettingsError, match=r"destinations\.0: kind must be one of: 'dicom', 'dicomweb', 'fhir'"):
+        load(toml('data_dir = "d"\n[[destinations]]\nname = "a"\nkind = "fire"\nurl = "https://a"'))
+
+
+def test_a_fhir_server_has_the_settings_of_a_web_service_and_no_objects(toml, tmp_path):
+    written = 'data_dir = "d"\n[[destinations]]\nname = "a"\nkind = "fhir"\nurl = "https://a/r4"\n'
+    (server,) = load(toml(written + 'bearer_token_file = "token"')).destinations
+    assert (server.kind, server.url, server.bearer_token_file) == ("fhir", "https://a/r4", tmp_path / "token")
+    with pytest.raises(SettingsError, match=r"destinations\.0\.profile: there is no such setting"):
+        load(toml(written + 'profile = "all"'))

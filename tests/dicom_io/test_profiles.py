@@ -4,7 +4,7 @@ import pytest
 
 from config.settings import Settings
 from dicom_io.results.outputs import OUTPUTS
-from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind, profile_of
+from dicom_io.results.profiles import IN_PROFILES, MESSAGES, PROFILES, ResultKind, profile_of
 
 
 def test_the_order_of_objects_in_the_settings_does_not_change_a_profile():
@@ -20,7 +20,7 @@ def test_a_profile_without_objects_is_refused():
 
 
 def test_every_kind_of_object_is_in_the_table_of_profiles():
-    assert set(OUTPUTS) == set(ResultKind)
+    assert {*OUTPUTS, *MESSAGES} == set(ResultKind)
 
 
 @pytest.mark.parametrize(

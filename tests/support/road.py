@@ -16,7 +16,7 @@ from sqlalchemy import select
 from dicom_io.network.answers import Answer
 from dicom_io.network.priority import MEDIUM
 from dicom_io.network.scp import ReceivedFile
-from dicom_io.results.profiles import PROFILES
+from dicom_io.results.profiles import MESSAGE_PROFILES, PROFILES
 from models.birads.calibration import Calibration, Level
 from node.delivery.outbox import ResultDestination
 from node.intake.receiving import Receiving, ReceivingLimits
@@ -29,6 +29,7 @@ from node.store.tables import Delivery, Instance, Job, Result, Study
 from node.studies.closing import close_complete
 from node.studies.completeness import Ladder
 
+_PROFILES = {**PROFILES, **{profile.name: profile for profile in MESSAGE_PROFILES.values()}}
 LADDER = Ladder(four_views_quiet_s=5, quiet_s=60, deadline_s=1800)
 
 
@@ -63,7 +64,7 @@ class Road:
         self.reporter = Reporter(
             self.sessions,
             self.data_dir,
-            [ResultDestination(name, PROFILES[self.profile]) for name in self.destinations],
+            [ResultDestination(name, _PROFILES[self.profile]) for name in self.destinations],
             self.router,
             BUNDLE,
             DEVICE,

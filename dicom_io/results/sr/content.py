@@ -27,10 +27,11 @@ from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.observer import device_observer
+from dicom_io.results.scored import outcome
 from dicom_io.results.sources import patient_orientation, spacing_mm
 from dicom_io.results.sr.concordance import concordance_items
 from dicom_io.results.sr.groups import lesion_groups, score_groups
-from dicom_io.results.statements import Statement, statements, summary_statements
+from dicom_io.results.statements import Statement, statements, summary_sentences
 from dicom_io.results.view_modifiers import view_modifiers
 from models.types.exam import ExamImage, ExamReading
 
@@ -60,21 +61,15 @@ def measurement_report(
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)))
     root.ContentSequence.extend(ObservationContext(observer_device_context=device_observer(encoding.device)))
     root.ContentSequence.append(CodeContentItem(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, _CONCEPT))
-    root.ContentSequence.append(TextContentItem(codes.SUMMARY, _summary_text(exam, encoding), _CONTAINS))
+    root.ContentSequence.append(
+        TextContentItem(codes.SUMMARY, "\r\n".join(summary_sentences(exam, encoding.revision)), _CONTAINS)
+    )
     if exam.images:
         root.ContentSequence.append(_image_library(exam, sources))
     if drawn:
         root.ContentSequence.append(_measurements(drawn))
     root.ContentSequence.append(_evaluations(exam, sources, segs, encoding, scores))
     return root
-
-
-def _summary_text(exam: ExamReading, encoding: Encoding) -> str:
-    """The text at the top of the report."""
-    sentences = [statement.sentence for statement in summary_statements(exam)]
-    if encoding.revision > 1:
-        sentences.insert(1, f"This is revision {encoding.revision}: it replaces all earlier reports of this study.")
-    return "\r\n".join(sentences)
 
 
 def _image_library(exam: ExamReading, sources: Mapping[str, Dataset]) -> ContainerContentItem:
@@ -151,7 +146,7 @@ def _evaluations(
 def _summary(exam: ExamReading, segs: Iterable[Dataset]) -> CodeContentItem:
     """The outcome of the reading, inferred from the segmentations. They are referenced here because a lesion's group
     may hold its outline or its segment, not both (TID 1410 rows 5 to 8)."""
-    item = CodeContentItem(codes.CAD_SUMMARY, _outcome(exam), _CONTAINS)
+    item = CodeContentItem(codes.CAD_SUMMARY, outcome(exam), _CONTAINS)
     segmentations = [
         ImageContentItem(codes.SEGMENTATION, seg.SOPClassUID, seg.SOPInstanceUID, relationship_type=_INFERRED)
         for seg in segs
@@ -159,14 +154,6 @@ def _summary(exam: ExamReading, segs: Iterable[Dataset]) -> CodeContentItem:
     if segmentations:
         item.ContentSequence = ContentSequence(segmentations)
     return item
-
-
-def _outcome(exam: ExamReading) -> Code:
-    if not exam.images:
-        return codes.NO_ALGORITHM_SUCCEEDED
-    found = any(image.reading.findings for image in exam.images)
-    complete = all(image.on_purpose for image in exam.unread)
-    return codes.CAD_SUMMARIES[complete, found]
 
 
 def _comment(statement: Statement, sources: Mapping[str, Dataset]) -> TextContentItem:

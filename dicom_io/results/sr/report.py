@@ -9,7 +9,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import Encoding, sign
-from dicom_io.results.sources import referenced_request
+from dicom_io.results.sources import described_by, referenced_request
 from dicom_io.results.sr.content import measurement_report
 from dicom_io.results.sr_document import sr_document
 from models.types.exam import ExamReading
@@ -40,7 +40,7 @@ def encode_sr(
             to another study, or an image that was read has no header.
     """
     _check(exam, sources)
-    described = sources[exam.images[0].sop_instance_uid] if exam.images else next(iter(sources.values()))
+    described = described_by(exam.images, sources)
     study = described.StudyInstanceUID
     sr = sr_document(
         exam,

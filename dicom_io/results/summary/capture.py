@@ -13,7 +13,7 @@ from dicom_io.headers import laterality_of
 from dicom_io.results.encoding import Encoding, sides, sign
 from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.lossy import lossy_compression
-from dicom_io.results.sources import instance_reference, request_attributes
+from dicom_io.results.sources import described_by, instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
 from dicom_io.results.summary.place import Place
 from dicom_io.views import view_of
@@ -39,7 +39,7 @@ def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encodin
         raise NotEncodable("A summary page needs at least one instance of its study.")
     if any(image.sop_instance_uid not in sources for image in exam.images):
         raise NotEncodable("An image that was read is not among the sources of the summary page.")
-    described = sources[exam.images[0].sop_instance_uid] if exam.images else next(iter(sources.values()))
+    described = described_by(exam.images, sources)
     study, content = described.StudyInstanceUID, exam_fingerprint(exam, sources)
     page = Dataset()
     page.file_meta = FileMetaDataset()

@@ -12,8 +12,9 @@ import pytest
 from road import Road
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_io.results.profiles import MESSAGE_PROFILES, PROFILES, ResultKind
 from node.archive.leftovers import remove_leftovers
-from node.delivery.orphaned import drop, move, orphaned
+from node.delivery.orphaned import OtherKind, drop, move, orphaned
 from node.demo.studies import DemoStudy
 from node.operations.retry import lost_masks, retry_study
 from node.store.database import OneWriter, open_database, sessions_of, why_not_opened
@@ -73,8 +74,10 @@ def test_deliveries_to_a_removed_destination_are_named_and_can_be_moved_or_dropp
         first.state, second.state = DeliveryState.SENT, DeliveryState.DEAD
     with road.sessions.begin() as session:
         assert orphaned(session, ["pacs", "new"]) == {"old": each - 1, "older": each}
-        assert move(session, "old", "new", road.clock()) == each - 1
-        assert move(session, "older", "pacs", road.clock()) == each, "which it is to get anyway"
+        with pytest.raises(OtherKind):
+            move(session, "old", "ris", MESSAGE_PROFILES[ResultKind.FHIR], road.clock())
+        assert move(session, "old", "new", PROFILES["ohif"], road.clock()) == each - 1
+        assert move(session, "older", "pacs", PROFILES["ohif"], road.clock()) == each, "which it is to get anyway"
         assert orphaned(session, ["pacs", "new"]) == {}
     fared = {(delivery.destination, delivery.state) for delivery in road.deliveries()}
     waiting = DeliveryState.WAITING
