@@ -25,6 +25,6 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 11112 2575 8080
 HEALTHCHECK --interval=60s --timeout=15s --start-period=60s \
-    CMD ["mammo-node", "check", "--alive", "--config", "/etc/mammo-node/node.toml"]
+    CMD ["python", "-m", "node.alive", "/etc/mammo-node/node.toml"]
 ENTRYPOINT ["mammo-node"]
 CMD ["serve", "--config", "/etc/mammo-node/node.toml"]

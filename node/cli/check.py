@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 def check(
     config: ConfigFile = DEFAULT_CONFIG,
-    alive: Annotated[
-        bool, typer.Option("--alive", help="Check only that the running node answers (for container health checks).")
-    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check configuration, who may send and where results go, database, disk, model weights, a named CUDA device, every
@@ -28,12 +25,12 @@ def check(
     Changes nothing, and may be run while the node runs.
     """
     from config.settings import load
-    from node.operations.check import check_everything, listener
+    from node.operations.check import check_everything
     from node.operations.machine import CheckResult
 
     settings = load(config)
     configuration = CheckResult("configuration", True, str(config))
-    answers = [listener(settings)] if alive else [configuration, *check_everything(settings)]
+    answers = [configuration, *check_everything(settings)]
     if as_json:
         typer.echo(json.dumps([asdict(answer) for answer in answers], indent=2))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
@@ -171,14 +170,6 @@ def test_how_many_threads_would_be_used_is_measured_and_printed_unless_they_are_
 def test_a_running_node_that_rejects_its_own_ae_title_counts_as_running(tmp_path, answering_port):
     receiver = {"ae_title": "ANOTHER", "port": answering_port}
     assert listener(settings(tmp_path, receiver=receiver)).ok
-
-
-def test_a_node_that_does_not_run_is_reported_with_exit_status_1(tmp_path, command, closed_port):
-    config = tmp_path / "node.toml"
-    config.write_text(f'data_dir = "data"\n[receiver]\nport = {closed_port}')
-    ran = command("check", "--alive", "--json", "-c", config)
-    assert ran.exit_code == 1
-    assert [answer["about"] for answer in json.loads(ran.output)] == ["listener"]
 
 
 def test_check_prints_one_line_per_item_and_fails_with_an_exit_status(tmp_path, command, silent_port):
