@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy.orm import Session
+
 from config.settings import Settings
 from models.birads.calibration import Level
 from models.evaluation.agreement_tables import agreement_table, confusion_table
@@ -12,7 +14,10 @@ from models.evaluation.tables import Draws, Table
 from models.types.birads import Agreement, Category
 from models.types.mammogram import Laterality
 from node.agreement.stats import gather
+from node.assessments.entered import assessments_of
+from node.operations.studies import StudyFilter, find_studies
 from node.store.database import open_queue, read_only
+from node.store.tables import Study
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,35 @@ class AgreementView:
     bundles: Mapping[str, int]
     left_out: Mapping[str, int]
     at: float
+
+
+@dataclass(frozen=True)
+class DiscordantStudy:
+    """A study whose last report says that models and radiologist disagree on recall. `score`: of the exam (0..1);
+    `assigned`: the radiologist's categories that count, by breast (None: of the exam); times are UTC seconds since the
+    epoch."""
+
+    study: int
+    received_at: float
+    score: float | None
+    assigned: tuple[tuple[Laterality | None, Category], ...]
+
+
+def discordant_studies(session: Session, limit: int) -> tuple[DiscordantStudy, ...]:
+    """The newest discordant studies, as their last reports say."""
+    found = find_studies(session, StudyFilter(discordant=True), limit=limit).studies
+    return tuple(
+        DiscordantStudy(
+            view.id,
+            view.first_received_at,
+            view.score,
+            tuple(
+                (assessment.laterality, assessment.category)
+                for assessment in assessments_of(session, session.get_one(Study, view.id))
+            ),
+        )
+        for view in found
+    )
 
 
 def calculate(settings: Settings, level: Level, now: float) -> AgreementView:

@@ -33,6 +33,7 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
     Args:
         now: UTC seconds since the epoch.
     """
+    live = Live(sessions, now)
     desk = Desk(
         settings,
         sessions,
@@ -40,9 +41,9 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
         Renderer(),
         Tokens(key_of(settings.data_dir)),
         Throttle(now),
-        Live(sessions, now),
+        live,
         Metrics(settings, now),
-        Background(),
+        Background(live.changed),
         Lock(),
     )
 

@@ -24,9 +24,14 @@ class Outcome:
 
 
 class Background:
-    """Begins work and remembers what became of it, by a key, since the page's process began."""
+    """Begins work and remembers what became of it, by a key, since the page's process began.
 
-    def __init__(self) -> None:
+    Args:
+        ended: called when work has ended, from a thread of its own: open pages show the outcome.
+    """
+
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self._ended = ended
         self._turn = threading.Lock()
         self._outcomes: dict[str, Outcome] = {}
 
@@ -57,3 +62,4 @@ class Background:
                 outcome = Outcome(runs=False, failed=f"{place_of(fault)}. The node's log says more.")
         with self._turn:
             self._outcomes[key] = outcome
+        self._ended()

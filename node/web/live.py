@@ -35,14 +35,20 @@ class Live:
         self._sessions = sessions
         self._now = now
         self._stop = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
         self._listeners = 0
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
 
     def start(self) -> None:
         """Begins to watch; called in the event loop that the pages are answered in."""
-        loop = asyncio.get_running_loop()
-        threading.Thread(target=self._watch, args=(loop,), name="live", daemon=True).start()
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._watch, name="live", daemon=True).start()
+
+    def changed(self) -> None:
+        """Tells the open pages that something changed that is not in the database; from any thread."""
+        with suppress(RuntimeError):  # the event loop has ended
+            self._loop.call_soon_threadsafe(self._wake)
 
     def stop(self) -> None:
         """Ends the streams, so that the server need not wait for them."""
@@ -77,13 +83,13 @@ class Live:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _watch(self) -> None:
         while not self._stop.is_set():
             try:
                 with ChangeWatch(self._sessions, self._now) as changes:
                     while not self._stop.is_set():
                         changes.wait(self._stop, None)
-                        loop.call_soon_threadsafe(self._wake)
+                        self._loop.call_soon_threadsafe(self._wake)
             except SQLAlchemyError as fault:
                 log.error("live updates stop for a moment: %s", place_of(fault))
                 self._stop.wait(_AFTER_A_FAULT_S)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import tomli_w
 from assessing import ALGORITHM, LEFT, finding, item, oru, overall, report_on
 from hl7.client import MLLPClient
 from orthanc import Orthanc
@@ -16,7 +14,7 @@ from ports import held_port
 from pydicom import Dataset, dcmread
 from road import changed, texts
 from running import RunningNode, eventually
-from small_bundles import shipped_bundle_with
+from small_bundles import calibrate_flat, shipped_bundle_with
 
 from dicom_io.device import is_ours
 from dicom_io.network.peer import Peer
@@ -30,19 +28,12 @@ from node.demo.studies import DemoStudy
 
 pytestmark = pytest.mark.acceptance
 
-ENOUGH = {"cases": 10_000, "patients": 10_000}
-
 
 @pytest.fixture(scope="module")
 def calibrated_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped weights, which propose nothing, with a calibration that implies 4A for every breast and exam."""
     folder = shipped_bundle_with(tmp_path_factory.mktemp("bundle") / "calibrated", confidence=1.0, mirrored=False)
-    card = tomllib.loads((folder / "bundle.toml").read_text())
-    flat = {"method": "isotonic", "parameters": {"scores": [0.0, 1.0], "probabilities": [0.05, 0.05]}}
-    card["calibration"] = {level: flat | {"prevalence": 0.006} | ENOUGH for level in ("image", "breast", "exam")}
-    for level in ("image", "breast"):
-        card["calibration"][level]["prevalence"] = 0.003  # the prior of a breast where 6 of 1,000 exams have a cancer
-    (folder / "bundle.toml").write_text(tomli_w.dumps(card))
+    calibrate_flat(folder)
     return folder
 
 

@@ -23,3 +23,17 @@ def shipped_bundle_with(folder: Path, **detector: object) -> Path:
         (folder / weights).symlink_to(shipped / weights)
     (folder / "bundle.toml").write_text(tomli_w.dumps(card))
     return folder
+
+
+def calibrate_flat(bundle: Path) -> None:
+    """Gives a bundle a calibration that implies 4A for every image, breast and exam."""
+    card = tomllib.loads((bundle / "bundle.toml").read_text())
+    flat: dict[str, object] = {
+        "method": "isotonic",
+        "parameters": {"scores": [0.0, 1.0], "probabilities": [0.05, 0.05]},
+    }
+    flat |= {"cases": 10_000, "patients": 10_000}
+    card["calibration"] = {level: flat | {"prevalence": 0.006} for level in ("image", "breast", "exam")}
+    for level in ("image", "breast"):
+        card["calibration"][level]["prevalence"] = 0.003  # the prior of a breast where 6 of 1,000 exams have a cancer
+    (bundle / "bundle.toml").write_text(tomli_w.dumps(card))

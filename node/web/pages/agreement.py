@@ -10,13 +10,16 @@ from config.web import Role
 from models.birads.calibration import Level
 from models.evaluation.report import text
 from node.operations.acts import Act, note
-from node.operations.agreement import calculate
+from node.operations.agreement import AgreementView, calculate, discordant_studies
+from node.store.database import read_only
+from node.web.agreement_charts import agreement_shares, confusion_grid
 from node.web.answers import page
 from node.web.desk import desk_of
 from node.web.protection import check_form
 from node.web.visitors import require
 
 router = APIRouter()
+MOST_DISCORDANT = 20
 LEVELS = (Level.BREAST, Level.EXAM)
 
 
@@ -39,5 +42,22 @@ def begin(request: Request, level: Annotated[Level, Form()], csrf: Annotated[str
 
 
 def _show(request: Request, refused: str = "", status: int = 200) -> Response:
-    outcome = desk_of(request).background.outcome("agreement")
-    return page(request, "agreement.html", status, outcome=outcome, refused=refused, levels=LEVELS, text=text)
+    desk = desk_of(request)
+    outcome = desk.background.outcome("agreement")
+    value = None if outcome is None else outcome.value
+    tables = {table.id: table for table in value.tables} if isinstance(value, AgreementView) else {}
+    with read_only(desk.sessions) as session:
+        discordant = discordant_studies(session, MOST_DISCORDANT)
+    return page(
+        request,
+        "agreement.html",
+        status,
+        outcome=outcome,
+        grid=confusion_grid(tables["confusion"]) if tables else None,
+        shares=agreement_shares(tables["agreement"]) if tables else None,
+        discordant=discordant,
+        most=MOST_DISCORDANT,
+        refused=refused,
+        levels=LEVELS,
+        text=text,
+    )

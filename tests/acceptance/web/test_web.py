@@ -8,12 +8,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+from assessing import oru
 from chromium import chromium
 from forwarding import Forwarder, forwarder
+from hl7.client import MLLPClient
 from orthanc import Orthanc
 from playwright.sync_api import Browser
 from ports import held_port
+from pydicom import dcmread
 from running import RunningNode, eventually
+from small_bundles import calibrate_flat, shipped_bundle_with
 from web_page import WebPage
 
 from node.demo.studies import DemoStudy
@@ -37,15 +41,24 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def hl7_port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
 def node(
     orthanc: Orthanc,
     destination: Forwarder,
     address: str,
-    eager_bundle: Path,
+    hl7_port: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningNode]:
-    """A node that gives up a destination after a second, with an administrator's account."""
+    """A node that gives up a destination after a second and implies 4A for every breast, with an administrator's
+    account."""
     folder = tmp_path_factory.mktemp("node")
+    bundle = shipped_bundle_with(folder / "eager", confidence=0.01, most=2, mirrored=False)
+    calibrate_flat(bundle)
     node = RunningNode(
         folder,
         f"""
@@ -54,8 +67,10 @@ ae_title = "{orthanc.ae_title}"
 [closing]
 four_views_quiet_s = 1
 [reader]
-bundle = "{eager_bundle}"
+bundle = "{bundle}"
 threads = 1
+[hl7]
+port = {hl7_port}
 [web]
 port = {address.rpartition(":")[2]}
 viewer_url = "{orthanc.url}/viewer?study={{StudyInstanceUID}}"
@@ -155,6 +170,34 @@ def test_a_study_is_read_again_from_the_page_and_its_next_revision_appears_by_it
     delivered.shows("Revision 2 reported")
     delivered.shows("It was read again: revision 2 reports it.")
     assert delivered.shows("It was read, reported and delivered.").is_visible()
+
+
+def test_a_study_that_is_discordant_after_an_hl7_message_is_in_the_list_by_itself_and_in_the_figures(
+    delivered: WebPage, mammogram_study: DemoStudy, hl7_port: int
+):
+    image = dcmread(mammogram_study.files[0], stop_before_pixels=True)
+    delivered.go("/agreement")
+    delivered.shows("On no study")
+    with MLLPClient("127.0.0.1", hl7_port) as client:
+        named = {"study": image.StudyInstanceUID, "patient": image.PatientID}
+        assert b"MSA|AA" in client.send_message(oru("Left breast: BI-RADS 2.", **named))
+    delivered.shows("left 2")
+    delivered.page.get_by_role("button", name="Calculate").click()
+    delivered.shows("1 breast with a category, calculated")
+    assert delivered.page.get_by_role("img", name="Implied category against assigned category").is_visible()
+    delivered.page.get_by_role("link", name="1", exact=True).first.click()
+    delivered.shows("AI alone recalls")
+
+
+def test_results_are_sent_again_and_a_shadow_reading_is_shown_beside_the_reported_one(delivered: WebPage):
+    delivered.go("/studies/1")
+    delivered.page.get_by_role("button", name="Send again").click()
+    delivered.shows("results will be sent to orthanc")
+    delivered.shows("It was read, reported and delivered.")
+    delivered.page.get_by_label("only compare").check()
+    delivered.page.get_by_role("button", name="Read again").click()
+    delivered.shows("It was read again as a shadow")
+    assert delivered.page.get_by_role("heading", name="Shadow readings").is_visible()
 
 
 ADDRESSES = (
