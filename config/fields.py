@@ -50,6 +50,14 @@ EquipmentText = Annotated[
 """Text of an object (PS3.5 section 6.2, VR SH and LO)."""
 
 
+HL7Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=180),
+    matching(r"[^|~&\\\r\n\x00-\x1f]*", "one line without | ~ & and backslash"),
+]
+"""A name of an application or facility in MSH; ^ separates its components (HL7 v2.5.1 section 2.15.9)."""
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from config.fields import AETitle, Name, Port, Section, Urgency, is_this_machine
+from config.fields import AETitle, HL7Name, Name, Port, Section, Urgency, is_this_machine
 
 
 class Sender(Section):
@@ -109,6 +109,22 @@ class FhirDestination(WebService, Destination):
     kind: Literal["fhir"]
 
 
+class Hl7Destination(Destination):
+    """A RIS that receives the report as an HL7 v2 message (ORU^R01 over MLLP)."""
+
+    kind: Literal["hl7"]
+    host: str
+    port: Port
+    sending_application: HL7Name = "MAMMO_NODE"
+    sending_facility: HL7Name = ""
+    receiving_application: HL7Name = ""
+    receiving_facility: HL7Name = ""
+    charset: Literal[
+        "UNICODE UTF-8", "ASCII", "8859/1", "8859/2", "8859/3", "8859/4", "8859/5", "8859/6", "8859/7", "8859/8",
+        "8859/9", "8859/15",
+    ] = "UNICODE UTF-8"  # fmt: skip
+
+
 class Source(Section):
     """The settings of all sources of `mammo-node pull`."""
 
@@ -139,7 +155,8 @@ def _kind(entry: object) -> str:
 AnyDestination = Annotated[
     Annotated[DicomDestination, Tag("dicom")]
     | Annotated[WebDestination, Tag("dicomweb")]
-    | Annotated[FhirDestination, Tag("fhir")],
+    | Annotated[FhirDestination, Tag("fhir")]
+    | Annotated[Hl7Destination, Tag("hl7")],
     Discriminator(_kind),
 ]
 AnySource = Annotated[

@@ -10,6 +10,7 @@ from config.peers import (
     DicomDestination,
     DicomSource,
     FhirDestination,
+    Hl7Destination,
     ObjectDestination,
     WebDestination,
     WebSource,
@@ -52,7 +53,7 @@ def profile(to: Destination) -> Profile:
     """What a destination gets."""
     if isinstance(to, ObjectDestination):
         return profile_of(to.profile, to.objects, to.nominal_geometry, to.draws_exam)
-    return MESSAGE_PROFILES[ResultKind.FHIR]
+    return MESSAGE_PROFILES[ResultKind.ORU if isinstance(to, Hl7Destination) else ResultKind.FHIR]
 
 
 def result_destination(to: Destination) -> ResultDestination:

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 
-from config.peers import AnyDestination, AnySource, DicomDestination, FhirDestination, WebService
+from config.peers import AnyDestination, AnySource, DicomDestination, FhirDestination, Hl7Destination, WebService
 from config.settings import Settings
 from dicom_io.errors import DestinationError, NotAccepted, Rejected
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scu import echo
 from dicom_io.network.web_peer import web_echo
+from node.delivery.destinations import mllp_peer
 from node.delivery.fhir_server import fhir_echo
+from node.delivery.mllp import mllp_connects
 from node.operations.machine import CheckResult, database, descriptors, disk, reference, weights
 from node.peers import committing, dicom_peer, own_listener, web_peer
 
@@ -118,7 +120,7 @@ def threads(settings: Settings) -> CheckResult:
 
 def destination_answers(destination: AnyDestination, settings: Settings) -> CheckResult:
     """Whether a destination answers: a C-ECHO, a search if it is a DICOMweb service, its capabilities if it is a FHIR
-    server."""
+    server, or by taking a connection if it receives HL7 messages."""
     return _answers(f"destination {destination.name}", destination, settings)
 
 
@@ -163,6 +165,9 @@ def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> 
         if isinstance(of, WebService):
             peer = of.url
             (fhir_echo if isinstance(of, FhirDestination) else web_echo)(web_peer(of))
+        elif isinstance(of, Hl7Destination):
+            peer = f"{of.host}:{of.port}"
+            mllp_connects(mllp_peer(of))
         else:
             peer = f"{of.ae_title} at {of.host}:{of.port}"
             echo(dicom_peer(of, settings.receiver.ae_title))

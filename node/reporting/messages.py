@@ -13,12 +13,13 @@ from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import described_by
 from models.types.exam import ExamReading
 from node.reporting.fhir import encode_fhir
+from node.reporting.oru import encode_oru
 
 Encode = Callable[[ExamReading, Mapping[str, Dataset], Encoding, bytes | None], bytes]
 """Encodes the report from the exam, the header of each instance by SOP Instance UID, and the message of the revision
 before; raises NotEncodable."""
 
-ENCODERS: Mapping[ResultKind, Encode] = {ResultKind.FHIR: encode_fhir}
+ENCODERS: Mapping[ResultKind, Encode] = {ResultKind.FHIR: encode_fhir, ResultKind.ORU: encode_oru}
 
 
 def kind_of_message(profile: Profile) -> ResultKind | None:

@@ -10,13 +10,21 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from config.peers import DicomDestination, DicomSource, FhirDestination, Sender, WebDestination, WebSource
+from config.peers import (
+    DicomDestination,
+    DicomSource,
+    FhirDestination,
+    Hl7Destination,
+    Sender,
+    WebDestination,
+    WebSource,
+)
 from config.settings import Route, Settings, load
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "node.example.toml"
 LISTS: dict[str, tuple[type[BaseModel], ...]] = {
     "senders": (Sender,),
-    "destinations": (DicomDestination, WebDestination, FhirDestination),
+    "destinations": (DicomDestination, WebDestination, FhirDestination, Hl7Destination),
     "routes": (Route,),
     "sources": (DicomSource, WebSource),
 }

@@ -226,7 +226,7 @@ def test_settings_cannot_be_changed_while_the_node_runs(toml):
 
 
 def test_a_destination_of_an_unknown_kind_is_told_which_there_are(toml):
-    with pytest.raises(SettingsError, match=r"destinations\.0: kind must be one of: 'dicom', 'dicomweb', 'fhir'"):
+    with pytest.raises(SettingsError, match=r"destinations\.0: kind must be one of: 'dicom', .*'fhir', 'hl7'"):
         load(toml('data_dir = "d"\n[[destinations]]\nname = "a"\nkind = "fire"\nurl = "https://a"'))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
 
@@ -11,11 +11,13 @@ from readings import ENCODING, STUDY, blob, header, lesion, read_image
 
 from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import Encoding
+from models.birads.concordance import concordances
 from models.readings import exam as exams
-from models.types.birads import Category, Likelihood
+from models.types.birads import Assessment, AssessmentSource, Category, Likelihood
 from models.types.exam import ExamImage, ExamReading, FindingId, Location, Tie, UnreadImage
 from models.types.mammogram import Laterality
 from models.types.reading import FindingKind
+from models.types.reference import ReferenceSet, ReferenceTenth
 
 SHAPE = (120, 101)
 R_CC, L_CC, R_MLO, TOMO, OLD_REPORT = (f"{STUDY}.{number}" for number in range(2, 7))
@@ -97,6 +99,26 @@ def two_view_exam() -> ExamReading:
         FindingId(R_MLO, 1): Location(46.8, "upper", "middle"),
     }
     return replace(some_exam(images), ties=(tie,), locations=locations)
+
+
+def discordant() -> ExamReading:
+    """A radiologist sees 4B where the models see nothing."""
+    exam = calibrated(some_exam())
+    return replace(
+        exam, concordances=concordances(exam, [Assessment(Laterality.LEFT, Category.FOUR_B, AssessmentSource.HL7)])
+    )
+
+
+REPORTED: dict[str, Callable[[], ExamReading]] = {
+    "not calibrated": some_exam,
+    "calibrated": lambda: with_spacing(calibrated(some_exam()), (0.1, 0.1)),
+    "nothing could be read": lambda: some_exam([]),
+    "nothing was found": lambda: some_exam([read_image(R_CC, SHAPE, malignancy=0.1)]),
+    "one lesion in two views": two_view_exam,
+    "a radiologist who disagrees": discordant,
+    "a tenth": lambda: replace(some_exam(), tenth=ReferenceTenth(ReferenceSet("ward", 412, False), 9)),
+}
+"""Exams whose reports have different sentences, numbers and codes."""
 
 
 def report_on(exam: ExamReading, sources: dict[str, Dataset] | None = None, encoding: Encoding = ENCODING) -> Dataset:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import hl7
 
-_CHARSETS = {f"8859/{part}": f"iso8859-{part}" for part in (*range(1, 10), 15)} | {
+CHARSETS = {f"8859/{part}": f"iso8859-{part}" for part in (*range(1, 10), 15)} | {
     "ASCII": "ascii",
     "ISO IR6": "ascii",
     "UNICODE": "utf-8",
@@ -238,6 +238,6 @@ def _charset(block: bytes) -> str | None:
     named = header[17].split(header[1][1:2] or "~")[0].strip() if len(header) > 17 else ""  # MSH-1 is the separator
     if not named:
         return None
-    if named.upper() not in _CHARSETS:
+    if named.upper() not in CHARSETS:
         raise NoMessage("the character set in its MSH-18 is unknown or not supported")
-    return _CHARSETS[named.upper()]
+    return CHARSETS[named.upper()]

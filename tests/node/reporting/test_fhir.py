@@ -15,47 +15,25 @@ from readings import ENCODING, blob, lesion, read_image
 from reports import (
     L_CC,
     R_CC,
+    REPORTED,
     SHAPE,
     calibrated,
     comments_of,
+    discordant,
     groups_of,
     named,
     report_on,
     some_exam,
     some_images,
     some_sources,
-    two_view_exam,
-    with_spacing,
 )
 
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import Encoding
-from models.birads.concordance import concordances
-from models.types.birads import Assessment, AssessmentSource, Category
 from models.types.exam import ExamReading
-from models.types.mammogram import Laterality
-from models.types.reference import ReferenceSet, ReferenceTenth
 from node.reporting.fhir import encode_fhir
 
 SCORE, PROBABILITY, RANGE, CATEGORY = "SCORE", "111047", "CATEGORY_RANGE", "111005"
-
-
-def discordant() -> ExamReading:
-    exam = calibrated(some_exam())
-    return replace(
-        exam, concordances=concordances(exam, [Assessment(Laterality.LEFT, Category.FOUR_B, AssessmentSource.HL7)])
-    )
-
-
-EXAMS: dict[str, Callable[[], ExamReading]] = {
-    "not calibrated": some_exam,
-    "calibrated": lambda: with_spacing(calibrated(some_exam()), (0.1, 0.1)),
-    "nothing could be read": lambda: some_exam([]),
-    "nothing was found": lambda: some_exam([read_image(R_CC, SHAPE, malignancy=0.1)]),
-    "one lesion in two views": two_view_exam,
-    "a radiologist who disagrees": discordant,
-    "a tenth": lambda: replace(some_exam(), tenth=ReferenceTenth(ReferenceSet("ward", 412, False), 9)),
-}
 
 
 def bundle_of(
@@ -95,14 +73,14 @@ def components(observation: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("exam", EXAMS.values(), ids=EXAMS)
+@pytest.mark.parametrize("exam", REPORTED.values(), ids=REPORTED)
 def test_every_resource_is_valid(exam: Callable[[], ExamReading]):
     bundle = valid(bundle_of(exam(), encoding=replace(ENCODING, coded_category=True)))
     assert len({entry["fullUrl"] for entry in bundle["entry"]}) == len(bundle["entry"])
     assert bundle["entry"][-1]["resource"]["resourceType"] == "DiagnosticReport"
 
 
-@pytest.mark.parametrize("exam", EXAMS.values(), ids=EXAMS)
+@pytest.mark.parametrize("exam", REPORTED.values(), ids=REPORTED)
 def test_the_words_are_those_of_the_sr(exam: Callable[[], ExamReading]):
     sr = report_on(exam())
     fhir = report(exam())
@@ -117,7 +95,7 @@ def test_the_words_are_those_of_the_sr(exam: Callable[[], ExamReading]):
     assert fhir["conclusionCode"][0]["coding"][0]["code"] == named(sr, "111017")[0].ConceptCodeSequence[0].CodeValue
 
 
-@pytest.mark.parametrize("exam", EXAMS.values(), ids=EXAMS)
+@pytest.mark.parametrize("exam", REPORTED.values(), ids=REPORTED)
 def test_the_numbers_and_codes_are_those_of_the_sr(exam: Callable[[], ExamReading]):
     encoding = replace(ENCODING, coded_category=True)
     of_sr = {}
@@ -154,7 +132,7 @@ def test_a_category_is_coded_only_if_the_site_asks_for_it():
     assert all(CATEGORY not in components(observation) for observation in found.values())
 
 
-@pytest.mark.parametrize("exam", EXAMS.values(), ids=EXAMS)
+@pytest.mark.parametrize("exam", REPORTED.values(), ids=REPORTED)
 def test_nothing_claims_that_a_person_verified_it(exam: Callable[[], ExamReading]):
     revised = bundle_of(exam(), encoding=replace(ENCODING, revision=2))
     assert resources(revised, "DiagnosticReport")[0]["status"] == "partial"
