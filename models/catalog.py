@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -95,6 +96,24 @@ def _medsam_mlp() -> Architecture:
     return Architecture(medsam_mlp.load)
 
 
+def _yolov8_onnx() -> Architecture:
+    from models.detectors import yolov8_onnx
+
+    return Architecture(yolov8_onnx.load)
+
+
+def _crops_onnx() -> Architecture:
+    from models.segmenters import crops_onnx
+
+    return Architecture(crops_onnx.load)
+
+
+def _image_onnx() -> Architecture:
+    from models.classifiers import image_onnx
+
+    return Architecture(image_onnx.load)
+
+
 ARCHITECTURES: Mapping[str, Callable[[], Architecture]] = MappingProxyType(
     {
         "yolov8": _yolov8,
@@ -114,6 +133,9 @@ ARCHITECTURES: Mapping[str, Callable[[], Architecture]] = MappingProxyType(
         "mlsam-vit-h": partial(_mlsam, "vit-h"),
         "efficientnet": _efficient_net,
         "medsam-mlp": _medsam_mlp,
+        "yolov8-onnx": _yolov8_onnx,
+        "crops-onnx": _crops_onnx,
+        "image-onnx": _image_onnx,
     }
 )
 """By the name in bundle.toml. Each function imports its library only when it is called. Those of other packages
@@ -190,11 +212,16 @@ def load_part(
             f"Known: {', '.join(sorted(known))}. If it is of another package, install that package here."
         )
     try:
-        return adapter_of(part.architecture, load_file(part.weights), part.settings, device, mixed_precision, together)
+        return adapter_of(part.architecture, _read(part.weights), part.settings, device, mixed_precision, together)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise BundleError(
             f"{part.weights}: does not load as {part.architecture!r} with the settings in {CARD}: {error}"
         ) from error
+
+
+def _read(weights: Path) -> Mapping[str, torch.Tensor] | Path:
+    """The tensors of a safetensors file; an ONNX file has a network of its own, and its adapter loads it."""
+    return weights if weights.suffix == ".onnx" else load_file(weights)
 
 
 def shown_from(detector: Part) -> float:
@@ -207,13 +234,13 @@ def shown_from(detector: Part) -> float:
 
 def adapter_of(
     architecture: str,
-    weights: Mapping[str, torch.Tensor],
+    weights: Mapping[str, torch.Tensor] | Path,
     settings: Mapping[str, Any],
     device: torch.device,
     mixed_precision: bool,
     together: bool | None = None,
 ) -> Any:
-    """An adapter from weights that need not be in a bundle.
+    """An adapter from weights that need not be in a bundle; of an architecture `…-onnx`, from the path of its file.
 
     Raises:
         KeyError: the architecture is unknown.

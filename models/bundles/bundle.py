@@ -33,7 +33,7 @@ class Part:
 
     Attributes:
         architecture: a name in models/catalog.py.
-        weights: a safetensors file.
+        weights: a safetensors file, or an ONNX file of an architecture `…-onnx`.
         sha256: the required digest of the weights, hexadecimal.
         settings: keyword arguments of the architecture's `load`, such as input size and thresholds.
         licence: of these weights, if the part states one; else the bundle's.

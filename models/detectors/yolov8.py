@@ -101,11 +101,12 @@ class YoloDetector:
         iou: float,
         most: int,
         mirrored: bool,
+        kinds: Sequence[FindingKind] = KINDS,
     ) -> None:
         runner.place(network)
         self._network, self._runner = network, runner
         self._strides = [int(stride) for stride in network.stride]  # type: ignore[union-attr]
-        self._framed = breast_framing(input_px, mm_per_px)
+        self._framed, self._kinds = breast_framing(input_px, mm_per_px), kinds
         self._confidence, self._iou, self._most, self._mirrored = confidence, iou, most, mirrored
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
@@ -142,7 +143,7 @@ class YoloDetector:
         for index in kept:
             box = shown.to_source(*boxes[index].tolist())
             if box is not None:
-                found.append(Detection(box, KINDS[int(kinds[index])], min(1.0, float(scores[index]))))
+                found.append(Detection(box, self._kinds[int(kinds[index])], min(1.0, float(scores[index]))))
         return tuple(found)
 
 

@@ -47,7 +47,8 @@ def image_bar(*, hidden: bool) -> Bar:
 
 
 class ProgressLines:
-    """Writes a line with the remaining time at the first step, then every EVERY_S seconds, and at the end.
+    """Writes a line with the remaining time at the first step, then every EVERY_S seconds, and at the end. Where the
+    number of all steps changes, another part of the work begins.
 
     Args:
         clock: returns seconds from any origin.
@@ -57,12 +58,12 @@ class ProgressLines:
     def __init__(self, clock: Callable[[], float], write: Callable[[str], None]) -> None:
         self._clock, self._write = clock, write
         self._first: tuple[float, int] | None = None
-        self._next = 0.0
+        self._next, self._total = 0.0, 0
 
     def __call__(self, done: int, total: int, how: str) -> None:
         now = self._clock()
-        if self._first is None:
-            self._first, self._next = (now, done), now
+        if self._first is None or total != self._total:
+            self._first, self._next, self._total = (now, done), now, total
         if now < self._next and done < total:
             return
         began, before = self._first
