@@ -31,6 +31,7 @@ from node.cli.routes import route_commands
 from node.cli.send import send
 from node.cli.serve import serve
 from node.cli.status import status
+from node.cli.tokens import token_commands
 from node.cli.train import train
 from node.cli.users import user_commands
 
@@ -63,6 +64,7 @@ def build() -> typer.Typer:
     app.add_typer(route_commands, name="routes")
     app.add_typer(delivery_commands, name="deliveries")
     app.add_typer(user_commands, name="users")
+    app.add_typer(token_commands, name="tokens")
     return app
 
 

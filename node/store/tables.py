@@ -343,6 +343,20 @@ class Account(Table):
     """Sessions that began by this time have ended."""
 
 
+class ApiToken(Table):
+    """A program that may use the interface (docs/api.md)."""
+
+    __tablename__ = "api_token"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[str]
+    """A value of config.web.Role."""
+    digest: Mapped[str] = mapped_column(unique=True)
+    """SHA-256 of the token, in hexadecimal digits."""
+    created_at: Mapped[float]
+
+
 class RefusedClass(Table):
     """A SOP class that a sender proposed and the node does not accept: its instances were never sent."""
 

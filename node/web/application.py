@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from config.settings import Settings
 from node.store.database import Sessions
 from node.web.answers import page, plainly
+from node.web.api.interface import ROOT, build_interface
 from node.web.background import Background
 from node.web.desk import Desk, desk_of
 from node.web.live import Live
@@ -58,6 +59,7 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
     for pages in (today, studies, study, agreement, models, settings_in_force, check, sign_in, watched):
         application.include_router(pages.router)
     application.add_api_route("/events", events, include_in_schema=False)
+    application.mount(ROOT, build_interface(desk))
     application.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     application.middleware("http")(Gate(desk))
     application.add_exception_handler(SQLAlchemyError, _no_database)

@@ -17,7 +17,7 @@ from models.types.words import counted
 from node.archive.contents import reading_of
 from node.operations.acts import Act, note
 from node.operations.exam import exam_or_why
-from node.operations.rereading import bundles_to_read_with, reread_study
+from node.operations.rereading import bundles_to_read_with
 from node.operations.resend import CannotResend, resend
 from node.operations.retry import StillTwoPatients
 from node.operations.retry import retry as retry_by
@@ -27,10 +27,10 @@ from node.peers import result_destination
 from node.store.database import read_only
 from node.store.tables import Instance, ShadowReading, Study
 from node.web.answers import not_found, page
-from node.web.background import Outcome
 from node.web.desk import Desk, desk_of
 from node.web.pictures import jpeg_of, pictures_of
 from node.web.protection import check_form
+from node.web.rereading import BUSY, begin_rereading, what_became_of_rereading
 from node.web.visitors import Visitor, require, visitor_of
 
 router = APIRouter()
@@ -74,7 +74,7 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         viewer_url=_viewer(desk, visitor, known),
         done=done,
         refused=refused,
-        reread=_said(desk.background.outcome(_reread(study))),
+        reread=what_became_of_rereading(desk, study),
         helps=retry_helps(road.study),
         shadows=shadows,
         destinations=[to.name for to in desk.settings.destinations],
@@ -132,18 +132,11 @@ def reread(
     desk = desk_of(request)
     if bundle not in bundles_to_read_with(desk.settings):
         return show(request, study, refused="There is no such bundle in the settings: nothing was done.", status=409)
-    with desk.sessions.begin() as session:
+    with read_only(desk.sessions) as session:
         if session.get(Study, study) is None:
             return not_found(request, f"There is no study {study}.")
-        asked = "asked to be read again" + (", as a shadow" if shadow else "")
-        note(session, Act(asked, visitor.known_as, study=study))
-    if not desk.background.begin(_reread(study), reread_study, desk.settings, study, bundle, shadow, desk.now):
-        return show(
-            request,
-            study,
-            refused="Something else is being read again or calculated: wait until that is done.",
-            status=409,
-        )
+    if not begin_rereading(desk, study, bundle, visitor.known_as, shadow=shadow):
+        return show(request, study, refused=BUSY, status=409)
     return show(request, study)
 
 
@@ -161,23 +154,6 @@ def picture(request: Request, study: Number, image: Number) -> Response:
         except (NotReadable, OSError):
             made = None
     return not_found(request, "There is no such picture.") if made is None else Response(made, media_type="image/jpeg")
-
-
-def _reread(study: int) -> str:
-    return f"study {study}"
-
-
-def _said(outcome: Outcome | None) -> str:
-    """What became of reading a study again, one sentence; "" where it was not asked for."""
-    if outcome is None:
-        return ""
-    if outcome.runs:
-        return "It is being read again. This page shows the outcome when it is there."
-    if outcome.failed:
-        return f"It was not read again: {outcome.failed}"
-    if outcome.value is None:
-        return "It was read again as a shadow: the comparison is below, and the study stays as it is."
-    return f"It was read again: revision {outcome.value} reports it."
 
 
 def exam_rows(exam: ExamReading) -> list[tuple[Laterality | None, str, float | None, Likelihood | None]]:

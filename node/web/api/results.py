@@ -1,0 +1,56 @@
+"""The results of a study: the DICOM objects that the node wrote, listed and downloaded."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import FileResponse
+from sqlalchemy import select
+
+from node.store.database import read_only
+from node.store.tables import Result, Study
+from node.web.api.callers import Viewer, require_patients
+from node.web.api.problems import refusals
+from node.web.api.shapes import ResultList, ResultObject
+from node.web.api.studies import Number, no_such_study
+from node.web.desk import desk_of
+
+router = APIRouter(tags=["results"], responses=refusals(401, 404, 422, 503))
+
+DICOM = "application/dicom"
+
+
+@router.get("/studies/{study}/results")
+def list_results(request: Request, caller: Viewer, study: Number) -> ResultList:
+    """The results of all revisions of a study."""
+    with read_only(desk_of(request).sessions) as session:
+        if session.get(Study, study) is None:
+            raise no_such_study(study)
+        rows = session.scalars(select(Result).where(Result.study_id == study).order_by(Result.id)).all()
+    return ResultList(results=[ResultObject.of(row, sees_patients=caller.sees_patients) for row in rows])
+
+
+@router.get(
+    "/studies/{study}/results/{result}",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A DICOM file (PS3.10), as destinations get it.",
+            "content": {DICOM: {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **refusals(403),
+    },
+)
+def download(request: Request, caller: Viewer, study: Number, result: Number) -> Response:
+    """A result as a file. It names the patient."""
+    require_patients(caller)
+    desk = desk_of(request)
+    with read_only(desk.sessions) as session:
+        row = session.get(Result, result)
+    if row is None or row.study_id != study:
+        raise HTTPException(404, f"Study {study} has no result {result}.")
+    path = desk.settings.data_dir / row.path
+    if not path.is_file():
+        raise HTTPException(404, f"The file of result {result} is gone from the data folder.")
+    return FileResponse(
+        path, media_type=DICOM, filename=f"study-{study}-revision-{row.revision}-{row.kind}-{row.id}.dcm"
+    )
