@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from models.measures.detection import Figure
     from node.annotations.compared import Comparison
     from node.annotations.stats import AnnotationStats
-    from node.annotations.truth import AnnotatedImage, Annotations, NotCounted
+    from node.annotations.truth import Annotations, NotCounted
 
 
 class ExportLayout(StrEnum):
@@ -55,13 +55,14 @@ def list_annotations(
     StudyInstanceUID, by which the PACS leads to the patient: patient data.
     """
     from config.settings import load
+    from node.operations.annotations import compare_all
 
     settings = load(config)
     found = _found(settings)
     if due:
         _list_due(settings, found, as_json)
         return
-    comparisons, unreadable = _compared(found, settings.data_dir)
+    comparisons, unreadable = compare_all(found, settings.data_dir)
     if as_json:
         not_counted = [_not_counted_values(annotation) for annotation in found.not_counted]
         values = [_values(comparison) for comparison in comparisons]
@@ -128,10 +129,11 @@ def stats_of_annotations(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = 
     """Show how well proposals and corrections agree: Dice, added, removed, with 95 % intervals by patient."""
     from config.settings import load
     from node.annotations.stats import annotation_stats
+    from node.operations.annotations import compare_all
 
     settings = load(config)
     found = _found(settings)
-    comparisons, unreadable = _compared(found, settings.data_dir)
+    comparisons, unreadable = compare_all(found, settings.data_dir)
     not_used = len(found.not_counted) + len(unreadable)
     stats = annotation_stats(comparisons)
     if as_json:
@@ -151,26 +153,13 @@ def _found(settings: Settings) -> Annotations:
         return read_annotations(session, settings.data_dir)
 
 
-def _compared(found: Annotations, data_dir: Path) -> tuple[list[Comparison], list[tuple[AnnotatedImage, str]]]:
-    from dicom_io.errors import NotReadable
-    from node.annotations.compared import compare
-
-    comparisons, unreadable = [], []
-    for image in found.images:
-        try:
-            comparisons.append(compare(image, data_dir))
-        except NotReadable as error:
-            unreadable.append((image, str(error)))
-    return comparisons, unreadable
-
-
 def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
-    from node.annotations.review import due_for_review
+    from node.operations.annotations import due_studies
     from node.store.database import read_only
 
     share = settings.review.share
     with read_only(open_queue(settings)) as session:
-        due = due_for_review(session, share, {image.study_id for image in found.images})
+        due = due_studies(session, settings, found)
     if as_json:
         values = [
             {

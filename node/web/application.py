@@ -21,7 +21,19 @@ from node.web.background import Background
 from node.web.desk import Desk, desk_of
 from node.web.live import Live
 from node.web.metrics import Metrics
-from node.web.pages import agreement, check, models, settings_in_force, sign_in, studies, study, today, watched
+from node.web.pages import (
+    agreement,
+    check,
+    corrections,
+    models,
+    routes,
+    settings_in_force,
+    sign_in,
+    studies,
+    study,
+    today,
+    watched,
+)
 from node.web.protection import Gate, no_database
 from node.web.rendering import FOLDER, Renderer
 from node.web.throttle import Throttle
@@ -56,7 +68,19 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
 
     application = FastAPI(title="mammo-node", lifespan=watching, docs_url=None, redoc_url=None, openapi_url=None)
     application.state.desk = desk
-    for pages in (today, studies, study, agreement, models, settings_in_force, check, sign_in, watched):
+    for pages in (
+        today,
+        studies,
+        study,
+        agreement,
+        corrections,
+        models,
+        routes,
+        settings_in_force,
+        check,
+        sign_in,
+        watched,
+    ):
         application.include_router(pages.router)
     application.add_api_route("/events", events, include_in_schema=False)
     application.mount(ROOT, build_interface(desk))

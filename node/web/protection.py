@@ -38,6 +38,10 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 SIGN_IN = "/sign-in"
+ROUTES_TEST = "/routes/test"
+"""Takes a file."""
+MB = 1_000_000
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _FOR_EVERYBODY = ("/static/", "/health/", "/metrics", SIGN_IN)
 """Shown without an account, also to other machines: nothing of a patient."""
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
@@ -114,6 +118,8 @@ class Gate:
             return await call_next(request)
         if request.method not in ("GET", "HEAD") and not is_from_here(request, self._web):
             return plainly(403, "The request was not made by a page of this node: nothing was done.")
+        if refusal := self._too_large(request):
+            return refusal
         cookie = request.cookies.get(cookie_name(self._web), "")
         there_are_accounts, visitor = await run_in_threadpool(self._look_up, cookie)
         request.state.accounts = there_are_accounts
@@ -130,6 +136,19 @@ class Gate:
                 "makes the first one there: mammo-node users add NAME --role administrator",
             )
         return await call_next(request)
+
+    def _too_large(self, request: Request) -> Response | None:
+        """Refuses a form before any of it is kept: its files would fill the disk, also those of somebody who has not
+        signed in."""
+        if not request.headers.get("content-type", "").lower().startswith(_FORMS):
+            return None
+        length = request.headers.get("content-length", "")
+        most_mb = 1 + (self._desk.settings.receiver.max_image_mb if request.url.path == ROUTES_TEST else 0)
+        if not length.isdecimal():
+            return plainly(411, "The form does not state its length: nothing was done.")
+        if int(length) > most_mb * MB:
+            return plainly(413, f"The form is larger than {most_mb} MB: nothing was done.")
+        return None
 
     def _look_up(self, cookie: str) -> tuple[bool, Visitor | None]:
         """Whether there are accounts, and who the cookie's session belongs to."""
