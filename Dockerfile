@@ -8,6 +8,11 @@ ENV PATH=/opt/mammo-node/bin:$PATH
 COPY requirements-uv.txt requirements.txt ./
 RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements-uv.txt
 RUN uv pip sync --no-cache --python /opt/mammo-node/bin/python --compile-bytecode --require-hashes requirements.txt
+# Another source of torch's wheels, such as one for another CUDA. Untried; their hashes are not checked.
+ARG TORCH_INDEX=
+RUN if [ -n "$TORCH_INDEX" ]; then \
+    uv pip install --no-cache --python /opt/mammo-node/bin/python --compile-bytecode --reinstall --no-deps \
+        --index-url "$TORCH_INDEX" $(sed -n -E 's/^(torch|torchvision)==([^ ;]+).*/\1==\2/p' requirements.txt); fi
 COPY pyproject.toml README.md LICENSE ./
 COPY config config
 COPY dicom_io dicom_io

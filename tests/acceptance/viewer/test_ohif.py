@@ -11,12 +11,12 @@ import pytest
 from chromium import chromium
 from known_lesions import known_exam
 from ohif import WEBGL, Ohif, ohif_files
+from one_origin import one_origin
 from orthanc import Orthanc
 from playwright.sync_api import Browser
 from pydicom import Dataset
 from road import Road
 from running import RunningNode, eventually
-from same_origin import same_origin
 from sqlalchemy import select
 
 from dicom_io.results.colours import COLOURS
@@ -68,11 +68,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def address(orthanc: Orthanc) -> Iterator[str]:
+def address(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     files = ohif_files()
     if not orthanc.has_dicomweb:
         pytest.skip("Orthanc does not speak DICOMweb (Debian package orthanc-dicomweb)")
-    with same_origin(files, orthanc.url) as served:
+    with one_origin(files, orthanc.url, tmp_path_factory.mktemp("nginx")) as served:
         yield served
 
 
