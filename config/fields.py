@@ -69,6 +69,9 @@ def _known_zone(name: str) -> str:
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 """A name of the IANA Time Zone Database."""
 
+TimeOfDay = Annotated[str, matching(r"([01]\d|2[0-3]):[0-5]\d", 'a time of day, such as "19:00"')]
+"""Hours and minutes, by the node's local time."""
+
 Uri = Annotated[
     str,
     matching(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from config.fields import AETitle, HL7Name, Name, Port, Section, Urgency, is_this_machine
+from config.fields import AETitle, HL7Name, Name, Port, Section, TimeOfDay, Urgency, is_this_machine
 
 
 class Sender(Section):
@@ -35,10 +35,17 @@ class Destination(Section):
 
     name: Name
     only_discordant: bool = False
+    send_between: tuple[TimeOfDay, TimeOfDay] | None = None
     timeout_s: float = Field(default=30, gt=0)
     retry_first_s: float = Field(default=30, gt=0)
     retry_ceiling_s: float = Field(default=3600, gt=0)
     dead_after_s: float = Field(default=72 * 3600, gt=0)
+
+    @model_validator(mode="after")
+    def _window_has_hours(self) -> Self:
+        if self.send_between is not None and self.send_between[0] == self.send_between[1]:
+            raise ValueError("send_between needs two different times")
+        return self
 
 
 class ObjectDestination(Destination):
@@ -51,6 +58,10 @@ class ObjectDestination(Destination):
     rejection_notes: bool = False
 
 
+LosslessSyntax = Literal["RLELossless", "JPEGLSLossless", "JPEG2000Lossless", "DeflatedExplicitVRLittleEndian"]
+"""A transfer syntax that compresses without loss, by its keyword (PS3.6 table A-1)."""
+
+
 class DicomDestination(ObjectDestination):
     """A PACS that receives results by C-STORE."""
 
@@ -60,6 +71,8 @@ class DicomDestination(ObjectDestination):
     port: Port
     commitment: bool = False
     commitment_timeout_s: float = Field(default=3600, gt=0)
+    transfer_syntaxes: tuple[LosslessSyntax, ...] = ()
+    max_mbit_s: float | None = Field(default=None, gt=0)
 
 
 class WebService(Section):

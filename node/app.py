@@ -36,7 +36,7 @@ from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.operations.descriptors import associations_for, raise_limit
-from node.peers import callers, commitment_request, committing, result_destination
+from node.peers import callers, commitment_request, committing, result_destination, window
 from node.reader.main import reader_name, run_reader
 from node.reader.process import ReaderSupervisor
 from node.reporting.reporter import Reporter
@@ -281,10 +281,11 @@ def _deliverer(
 ) -> Deliverer:
     return Deliverer(
         name=destination.name,
-        transport=transport(destination, settings.receiver.ae_title),
+        transport=transport(destination, settings.receiver.ae_title, steady, time.sleep),
         policy=_policy(destination),
         sessions=sessions,
         data_dir=settings.data_dir,
         now=time.time,
         commitment=commitment,
+        window=window(destination),
     )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import time
 from functools import partial
+
+from pydicom import uid
+from pydicom.uid import UID
 
 from config.peers import (
     AnySource,
@@ -11,6 +16,7 @@ from config.peers import (
     DicomSource,
     FhirDestination,
     Hl7Destination,
+    LosslessSyntax,
     ObjectDestination,
     WebDestination,
     WebSource,
@@ -25,6 +31,7 @@ from dicom_io.network.web_peer import WebPeer
 from dicom_io.results.profiles import MESSAGE_PROFILES, Profile, ResultKind, profile_of
 from node.delivery.commitment import Request
 from node.delivery.outbox import ResultDestination
+from node.delivery.window import Window
 
 
 def web_peer(of: WebDestination | WebSource | FhirDestination) -> WebPeer:
@@ -60,6 +67,16 @@ def result_destination(to: Destination) -> ResultDestination:
     """A destination as the outbox knows it."""
     rejects = isinstance(to, ObjectDestination) and to.rejection_notes
     return ResultDestination(to.name, profile(to), to.only_discordant, rejects)
+
+
+def window(to: Destination) -> Window | None:
+    """The hours in which a destination gets what is not urgent; None: at any time."""
+    return None if to.send_between is None else Window(*map(time.fromisoformat, to.send_between))
+
+
+def transfer_syntaxes(keywords: Iterable[LosslessSyntax]) -> list[UID]:
+    """The transfer syntaxes of a setting, in its order."""
+    return [UID(getattr(uid, keyword)) for keyword in keywords]
 
 
 def commitment_request(to: DicomDestination, calling_ae_title: str) -> Request:

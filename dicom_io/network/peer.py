@@ -10,7 +10,7 @@ import logging
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from pydicom import Dataset
@@ -23,6 +23,7 @@ from pynetdicom.status import code_to_category
 from pynetdicom.transport import AssociationSocket
 
 from dicom_io.errors import NotAccepted, Rejected, Unreachable
+from dicom_io.network.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +37,18 @@ _SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 section C.5.6
 
 @dataclass(frozen=True)
 class Peer:
-    """Another application's AE title and address, and the AE title with which the node calls it."""
+    """Another application's AE title and address, and the AE title with which the node calls it.
+
+    Attributes:
+        pace: of all that is sent to it; None: as fast as it goes.
+    """
 
     ae_title: str
     host: str
     port: int
     timeout_s: float
     calling_ae_title: str
+    pace: Pace | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.ae_title} at {self.host}:{self.port}"
@@ -76,7 +82,7 @@ class Peer:
                 contexts,
                 ae_title=self.ae_title,
                 ext_neg=list(roles),
-                evt_handlers=[(evt.EVT_CONN_OPEN, _limit, [self.timeout_s]), *handlers],
+                evt_handlers=[(evt.EVT_CONN_OPEN, _limit, [self.timeout_s, self.pace]), *handlers],
             )
         except OSError as error:  # name resolution, which pynetdicom does not catch
             raise Unreachable(f"{self}: the host is not known ({error.strerror})") from error
@@ -123,13 +129,25 @@ class Peer:
             raise refused(f"{self} answers with status 0x{status:04X} ({meaning(status)})", status)
 
 
-def _limit(event: evt.Event, timeout_s: float) -> None:
-    """Limits time and PDU size. pynetdicom removes the socket's time-out after connecting, so it would wait forever
-    for a peer that stops reading, and it reads as many bytes as a PDU states."""
+def _limit(event: evt.Event, timeout_s: float, pace: Pace | None) -> None:
+    """Limits time, PDU size and pace. pynetdicom removes the socket's time-out after connecting, so it would wait
+    forever for a peer that stops reading, and it reads as many bytes as a PDU states."""
     connection = event.assoc.dul.socket
     if connection is not None and connection.socket is not None:
         connection.socket.settimeout(timeout_s)
         connection.recv = partial(_recv, connection, timeout_s)  # type: ignore[method-assign]
+        if pace is not None:
+            connection.send = partial(_send, connection, connection.socket, pace)  # type: ignore[method-assign]
+
+
+def _send(connection: AssociationSocket, stream: socket.socket, pace: Pace, data: bytes) -> None:
+    """Sends a PDU at a pace; as pynetdicom does, a broken connection becomes an event."""
+    try:
+        for piece in pace.pieces(data):
+            stream.sendall(piece)
+        evt.trigger(connection.assoc, evt.EVT_DATA_SENT, {"data": data})
+    except OSError:
+        connection.event_queue.put("Evt17")
 
 
 def _recv(connection: AssociationSocket, timeout_s: float, size: int) -> bytearray:

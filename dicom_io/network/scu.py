@@ -2,13 +2,13 @@
 
 Files are streamed from disk unchanged (PS3.4 Annex B, PS3.7 section 9.1.1), and pixels are not decoded. An uncompressed
 file is encoded again for a peer that accepts only the default transfer syntax, which all must accept (PS3.5 section
-10.1).
+10.1), and for one that accepts a transfer syntax that is preferred for it.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from ta
 
 from dicom_io.attributes import numbers, text
 from dicom_io.errors import NotAccepted, NotReadable, Rejected, Unreachable
+from dicom_io.network.other_syntax import in_other_syntax
 from dicom_io.network.peer import Peer
 from dicom_io.pixels.file_meta import read_file_meta
 
@@ -90,9 +91,17 @@ class CStoreDestination:
     Not thread-safe. Use as a context manager, or call `close`.
     """
 
-    def __init__(self, peer: Peer, contents: Iterable[Content] = ()) -> None:
-        """`contents`: what will be sent, if it is known in advance; at most one group of `batches`."""
+    def __init__(
+        self, peer: Peer, contents: Iterable[Content] = (), preferred: Mapping[UID, Sequence[UID]] | None = None
+    ) -> None:
+        """
+        Args:
+            contents: what will be sent, if it is known in advance; at most one group of `batches`.
+            preferred: by SOP class, the lossless transfer syntaxes in which uncompressed objects are sent rather than
+                in their own; the first that the peer accepts.
+        """
         self._peer = peer
+        self._preferred = preferred or {}
         self._proposed = tuple(dict.fromkeys(contents))
         self._association: Association | None = None
 
@@ -141,13 +150,14 @@ class CStoreDestination:
         """A new association for the contents proposed so far and `contents`."""
         self.close()
         wanted = tuple(dict.fromkeys((*self._proposed, *contents)))
-        self._proposed = wanted if len(_contexts(wanted)) <= MAX_CONTEXTS else contents
-        self._association = self._peer.associate(_contexts(self._proposed))
+        self._proposed = wanted if len(self._contexts(wanted)) <= MAX_CONTEXTS else contents
+        self._association = self._peer.associate(self._contexts(self._proposed))
         return self._association
 
     def _send_over(self, association: Association, path: Path, content: Content) -> None:
         message = self._message(association, path, content)
-        association.dimse_timeout = self._peer.timeout_s + path.stat().st_size / SLOWEST_BYTES_PER_S
+        pace = SLOWEST_BYTES_PER_S if self._peer.pace is None else self._peer.pace.bytes_per_s
+        association.dimse_timeout = self._peer.timeout_s + path.stat().st_size / min(pace, SLOWEST_BYTES_PER_S)
         try:
             answer = association.send_c_store(message)
         except RuntimeError as error:  # the association broke after the check
@@ -160,9 +170,23 @@ class CStoreDestination:
             raise Rejected("it cannot be sent: it cannot be written in the transfer syntax that was agreed") from error
         self._peer.must_not_fail(answer)
 
+    def _contexts(self, contents: Iterable[Content]) -> list[PresentationContext]:
+        """Those of `_contexts`, and one for each preferred transfer syntax."""
+        own = list(contents)
+        return _contexts([*own, *(other for content in own for other in self._rather(content))])
+
+    def _rather(self, content: Content) -> list[Content]:
+        """The contents as which an uncompressed object is sent if the peer accepts one of them."""
+        if content.transfer_syntax_uid != ExplicitVRLittleEndian:
+            return []
+        return [Content(content.sop_class_uid, syntax) for syntax in self._preferred.get(content.sop_class_uid, ())]
+
     def _message(self, association: Association, path: Path, content: Content) -> Path | Dataset:
         """The path of the file, or its data set, which pynetdicom encodes in the transfer syntax of the accepted
         context."""
+        for other in self._rather(content):
+            if _accepts(association, other):
+                return in_other_syntax(path, other.transfer_syntax_uid)
         if _accepts(association, content):
             return path
         otherwise = content.otherwise()

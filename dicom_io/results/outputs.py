@@ -6,7 +6,7 @@ a destination: config knows no DICOM.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +83,7 @@ class Output:
         only_findings: whether the object of the exam is written only if there are findings.
         names_predecessor: whether it names the document of an earlier revision that it replaces.
         of_revision: whether each revision has a new object; the others have UIDs derived from their content.
+        has_bytes: whether it has pixels of whole bytes, which codecs for images compress; a SEG has single bits.
     """
 
     sop_class_uid: UID
@@ -94,6 +95,7 @@ class Output:
     only_findings: bool = False
     names_predecessor: bool = False
     of_revision: bool = False
+    has_bytes: bool = False
 
     @property
     def content(self) -> Content:
@@ -162,6 +164,7 @@ OUTPUTS: Mapping[ResultKind, Output] = {
             "Image Pixel", "SC Image", "SOP Common",
         ),
         of_exam=_summary,
+        has_bytes=True,
     ),
     ResultKind.KO: Output(
         KeyObjectSelectionDocumentStorage, _KEY_OBJECT_MODULES, of_exam=_key_objects, only_findings=True
@@ -186,3 +189,17 @@ def contents_of(profile: Profile, *, rejection_notes: bool = False) -> tuple[Con
     """The presentation contexts that a destination of this profile must accept."""
     kinds = profile.kinds | ({ResultKind.REJECTION} if rejection_notes else set())
     return tuple(dict.fromkeys(OUTPUTS[kind].content for kind in ResultKind if kind in kinds & OUTPUTS.keys()))
+
+
+def preferred_syntaxes(
+    profile: Profile, transfer_syntaxes: Sequence[UID], *, rejection_notes: bool = False
+) -> Mapping[UID, Sequence[UID]]:
+    """Of these transfer syntaxes, in their order, those in which each SOP class of the profile can be sent: whole data
+    sets can be deflated, and only pixels of whole bytes compressed by a codec for images."""
+    of_images = [uid for uid in transfer_syntaxes if uid.is_encapsulated]
+    codecs_fit = {output.sop_class_uid: output.has_bytes for output in OUTPUTS.values()}
+    classes = {content.sop_class_uid for content in contents_of(profile, rejection_notes=rejection_notes)}
+    return {
+        sop_class: [uid for uid in transfer_syntaxes if codecs_fit[sop_class] or uid not in of_images]
+        for sop_class in classes
+    }

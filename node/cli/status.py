@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -67,6 +68,7 @@ def status(
     from node.delivery.orphaned import orphaned
     from node.intake.refused_classes import refused_classes
     from node.operations.machine import faults
+    from node.operations.sending import sending_words
     from node.operations.status import count_studies
     from node.operations.studies import StudyFilter, find_studies
     from node.store.database import read_only
@@ -82,12 +84,14 @@ def status(
             count_studies(session),
             orphaned(session, [destination.name for destination in settings.destinations]),
             refused_classes(session),
+            sending_words(session, settings, time.time()),
         )
     if as_json:
         values = {
             "faults": [asdict(fault) for fault in around.faults],
             "refused_classes": [asdict(refusal) for refusal in around.refused_classes],
             "stranded": around.stranded,
+            "sending": around.sending,
             **asdict(around.counts),
             "older": found.older,
             "studies": [asdict(view) for view in reversed(found.studies)],
@@ -112,6 +116,7 @@ class Around:
     counts: StudyCounts
     stranded: Mapping[str, int]
     refused_classes: Sequence[RefusedClassView]
+    sending: Mapping[str, str]
 
 
 def _seconds(time: datetime | None) -> float | None:
@@ -140,6 +145,8 @@ def _beside(around: Around) -> Iterator[str]:
     unreported = {urgency: count for urgency, count in around.counts.unreported.items() if count}
     if unreported.keys() - {Urgency.ROUTINE}:
         yield "Not reported yet: " + ", ".join(f"{count} {urgency}" for urgency, count in unreported.items())
+    for name, words in around.sending.items():
+        yield f"{name}: {words}"
     for name, count in around.stranded.items():
         yield (
             f"{waiting_for(name, count)}, which is no longer in the settings: "

@@ -16,11 +16,13 @@ from sqlalchemy.orm import Session
 from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from node.delivery.backoff import RetryPolicy, next_try
 from node.delivery.commitment import MOST_IN_ONE_REQUEST, Commitment
+from node.delivery.window import Window
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
 from node.store.faults import RAISED_AS, describe_fault, is_passing
 from node.store.states import DeliveryState, StudyState, moved
 from node.store.tables import Delivery, Result, Study
+from node.store.urgency import Urgency
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Deliverer:
         data_dir: the data folder; paths of results are relative to it.
         now: UTC seconds since the epoch.
         commitment: requests storage commitment from the destination; None: a sent delivery is complete.
+        window: the hours in which it gets what is not urgent; None: at any time.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Deliverer:
     data_dir: Path
     now: Callable[[], float]
     commitment: Commitment | None = None
+    window: Window | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Delivers until `stop` is set."""
@@ -121,21 +125,24 @@ class Deliverer:
             return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in session.execute(due.limit(limit))]
 
     def _next_due(self, after: float) -> float | None:
-        """The earliest time later than `after` at which a delivery or a commitment is due."""
+        """The earliest time later than `after` at which a delivery or a commitment is due, or the window opens."""
         unfinished = Delivery.state.in_([DeliveryState.WAITING, DeliveryState.UNCOMMITTED])
         later = select(func.min(Delivery.next_at)).where(
             unfinished, Delivery.destination == self.name, Delivery.next_at > after
         )
         with read_only(self.sessions) as session:
-            return session.scalar(later)
+            due = session.scalar(later)
+        opens_at = after if self.window is None else self.window.opens_at(after)
+        return min((at for at in (due, opens_at) if at is not None and at > after), default=None)
 
     def _may_leave(self, due: _Due) -> bool:
-        """Whether it may still be sent: its study may have been quarantined since the list was read."""
+        """Whether it may still be sent: since the list was read, its study may have been quarantined, or the window
+        have closed."""
         with read_only(self.sessions) as session:
             return session.execute(self._waiting().where(Delivery.id == due.delivery_id)).first() is not None
 
     def _waiting(self) -> Select[int, str]:
-        return (
+        waiting = (
             select(Delivery.id, Result.path)
             .join(Delivery.result)
             .join(Result.study)
@@ -145,6 +152,9 @@ class Deliverer:
                 Delivery.state == DeliveryState.WAITING,
             )
         )
+        if self.window is None or self.window.is_open(self.now()):
+            return waiting
+        return waiting.where(Study.urgency.in_([urgency for urgency in Urgency if urgency.is_urgent]))
 
     def _sent(self, due: _Due) -> None:
         with self.sessions.begin() as session:

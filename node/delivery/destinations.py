@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from config.peers import AnyDestination, FhirDestination, Hl7Destination, WebDestination
+from dicom_io.network.pace import Pace
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.network.stow import StowDestination
-from dicom_io.results.outputs import contents_of
+from dicom_io.results.outputs import contents_of, preferred_syntaxes
 from node.delivery.deliverer import Transport
 from node.delivery.fhir_server import FhirServer
 from node.delivery.mllp import MllpDestination, MllpPeer
-from node.peers import dicom_peer, profile, web_peer
+from node.peers import dicom_peer, profile, transfer_syntaxes, web_peer
+
+BYTES_PER_MBIT = 125_000
 
 
 def mllp_peer(to: Hl7Destination) -> MllpPeer:
@@ -26,13 +32,19 @@ def mllp_peer(to: Hl7Destination) -> MllpPeer:
     )
 
 
-def transport(to: AnyDestination, calling_ae_title: str) -> Transport:
-    """The transport for a destination."""
+def transport(
+    to: AnyDestination, calling_ae_title: str, clock: Callable[[], float], pause: Callable[[float], None]
+) -> Transport:
+    """The transport for a destination. `clock` and `pause` keep its pace (network/pace.py)."""
     if isinstance(to, FhirDestination):
         return FhirServer(web_peer(to))
     if isinstance(to, Hl7Destination):
         return MllpDestination(mllp_peer(to))
     if isinstance(to, WebDestination):
         return StowDestination(web_peer(to))
-    contents = contents_of(profile(to), rejection_notes=to.rejection_notes)
-    return CStoreDestination(dicom_peer(to, calling_ae_title), contents)
+    gets, notes = profile(to), to.rejection_notes
+    peer = dicom_peer(to, calling_ae_title)
+    if to.max_mbit_s is not None:
+        peer = replace(peer, pace=Pace(to.max_mbit_s * BYTES_PER_MBIT, clock, pause))
+    preferred = preferred_syntaxes(gets, transfer_syntaxes(to.transfer_syntaxes), rejection_notes=notes)
+    return CStoreDestination(peer, contents_of(gets, rejection_notes=notes), preferred)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION, build_context
 
-from config.peers import DicomDestination, DicomSource
+from config.peers import DicomDestination, DicomSource, LosslessSyntax
 from config.settings import Settings
 from dicom_io.device import MANUFACTURER
 from dicom_io.network.answers import Status
@@ -24,9 +25,9 @@ from dicom_io.network.scp_contexts import (
 )
 from dicom_io.network.scu import MAX_CONTEXTS
 from dicom_io.results import codes, own_codes
-from dicom_io.results.outputs import OUTPUTS
-from dicom_io.results.profiles import IN_PROFILES, ResultKind
-from node.peers import callers
+from dicom_io.results.outputs import OUTPUTS, preferred_syntaxes
+from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind
+from node.peers import callers, transfer_syntaxes
 
 _VERIFICATION = UID("1.2.840.10008.1.1")
 _FIND, _MOVE, _GET = (UID(f"1.2.840.10008.5.1.4.1.2.2.{number}") for number in (1, 2, 3))
@@ -117,10 +118,13 @@ def _services() -> Iterator[dict[str, object]]:
 
 
 def _as_scu() -> Iterator[dict[str, str]]:
+    lossless = transfer_syntaxes(get_args(LosslessSyntax))
+    preferred = preferred_syntaxes(PROFILES["all"], lossless, rejection_notes=True)
     yield {"name": _VERIFICATION.name, "uid": _VERIFICATION, "syntaxes": _syntaxes(_VERIFICATION)}
     for content in dict.fromkeys(OUTPUTS[kind].content for kind in ResultKind if kind in OUTPUTS):
         uid, otherwise = content.sop_class_uid, content.otherwise()
         syntaxes = [encoded.transfer_syntax_uid.name for encoded in (content, otherwise) if encoded is not None]
+        syntaxes += [f"{syntax.name} (if the destination prefers it)" for syntax in preferred[uid]]
         yield {"name": uid.name, "uid": uid, "syntaxes": ", ".join(syntaxes)}
     for uid in (UID(STORAGE_COMMITMENT), _FIND, _MOVE, _GET):
         yield {"name": uid.name, "uid": uid, "syntaxes": _syntaxes(uid)}

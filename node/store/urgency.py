@@ -20,6 +20,11 @@ class Urgency(StrEnum):
     STAT = "STAT"
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether it is more urgent than routine."""
+        return self.head_start_s > 0
+
+    @property
     def head_start_s(self) -> float:
         """By how many seconds the turn of such a study comes before its arrival; negative: after it."""
         return _HEAD_START_S[self]

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from node.intake.refused_classes import refused_classes
 from node.operations.day import destination_words, sender_words, view_day, view_disk
 from node.operations.needs import needs
+from node.operations.sending import sending_words
 from node.store.database import read_only
 from node.web.answers import page
 from node.web.charts import hourly
@@ -39,6 +40,7 @@ def today(request: Request) -> Response:
             needs=needs(session, settings, day, destinations, now),
             links=LINKS,
             destinations=destinations,
+            sending=sending_words(session, settings, now),
             senders=sender_words(session, [sender.ae_title for sender in settings.senders]),
             refused=refused_classes(session),
             disk=view_disk(session, settings.data_dir, settings.receiver.min_free_mb * MB, now),
