@@ -84,6 +84,7 @@ class Case:
             mass with calcifications counts as a mass.
         hospital: where the image was made, as the set names it; "" where that is not known. Hospitals differ in
             scanner and in their share of malignant cases, so figures of malignancy are also given within hospitals.
+        made_from: the name of the image that this one was made from; "" for an image as it was taken.
     """
 
     name: str
@@ -102,11 +103,13 @@ class Case:
     read_lesions: Callable[[Mammogram], tuple[Lesion, ...]]
     kinds: frozenset[FindingKind] = frozenset()
     hospital: str = ""
+    made_from: str = ""
 
     @property
     def patient(self) -> str:
-        """For resampling by patient: an image with several possible patients counts as a patient of its own."""
-        return self.patients[0] if len(self.patients) == 1 else f"{self.dataset}/{self.name}"
+        """For resampling by patient: an image with several possible patients counts as a patient of its own, together
+        with all that was made from it."""
+        return self.patients[0] if len(self.patients) == 1 else f"{self.dataset}/{self.made_from or self.name}"
 
 
 def lesions_told_apart(lesions: Iterable[Lesion]) -> tuple[Lesion, ...]:

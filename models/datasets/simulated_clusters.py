@@ -108,4 +108,5 @@ def _case(base: Case, number: int | None) -> Case:
         read=read,
         read_lesions=read_lesions,
         kinds=kinds,
+        made_from=base.name,
     )

@@ -34,6 +34,14 @@ def test_each_image_is_listed_with_clusters_and_as_a_sham_for_the_same_patient(c
         assert len({case.patients for case in same}) == 1
 
 
+def test_all_that_is_made_from_a_breast_counts_as_one_patient_also_where_the_patient_is_not_known(cesm_template: Path):
+    cases = read_simulated_clusters(cesm_template).cases
+    unknown = [case for case in cases if len(case.patients) > 1]
+    assert unknown
+    for case in unknown:
+        assert case.patient == f"simulated-clusters/{case.name.split('-')[0]}"
+
+
 def _first_normal(folder: Path) -> Case:
     """The first cluster in IM0021, which is made large enough to hold one."""
     rows, columns = 1000, 700
