@@ -1,4 +1,4 @@
-"""The results of a study: the DICOM objects that the node wrote, listed and downloaded."""
+"""The results of a study: what the node wrote about it, listed and downloaded."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from node.web.desk import desk_of
 router = APIRouter(tags=["results"], responses=refusals(401, 404, 422, 503))
 
 DICOM = "application/dicom"
+_OF_MESSAGES = {".json": "application/fhir+json", ".hl7": "x-application/hl7-v2+er7; charset=utf-8"}
+"""By the suffix of their file."""
 
 
 @router.get("/studies/{study}/results")
@@ -34,8 +36,11 @@ def list_results(request: Request, caller: Viewer, study: Number) -> ResultList:
     response_class=Response,
     responses={
         200: {
-            "description": "A DICOM file (PS3.10), as destinations get it.",
-            "content": {DICOM: {"schema": {"type": "string", "format": "binary"}}},
+            "description": "A DICOM file (PS3.10), as destinations get it; of the kinds FHIR and ORU the message.",
+            "content": {
+                media_type: {"schema": {"type": "string", "format": "binary"}}
+                for media_type in (DICOM, *_OF_MESSAGES.values())
+            },
         },
         **refusals(403),
     },
@@ -52,5 +57,7 @@ def download(request: Request, caller: Viewer, study: Number, result: Number) ->
     if not path.is_file():
         raise HTTPException(404, f"The file of result {result} is gone from the data folder.")
     return FileResponse(
-        path, media_type=DICOM, filename=f"study-{study}-revision-{row.revision}-{row.kind}-{row.id}.dcm"
+        path,
+        media_type=_OF_MESSAGES.get(path.suffix, DICOM),
+        filename=f"study-{study}-revision-{row.revision}-{row.kind}-{row.id}{path.suffix}",
     )

@@ -325,7 +325,7 @@ class Study(StudySummary):
 
 
 class ResultObject(BaseModel):
-    """A DICOM object that the node wrote about a study."""
+    """A DICOM object or message that the node wrote about a study."""
 
     id: int
     kind: ResultKind

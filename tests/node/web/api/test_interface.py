@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from config.peers import DicomDestination
 from config.web import Role
+from dicom_io.results.profiles import ResultKind
 from node.demo.studies import DemoStudy
 from node.operations.api_tokens import TokenRefused, add, remove
 from node.store.states import DeliveryState, moved
@@ -106,6 +107,31 @@ def test_patients_are_shown_only_to_the_roles_of_the_settings(program, reported:
     assert operator.post(f"{V1}/search", json={"identifier": "nobody"}).json() == {"studies": [], "next": None}
     trusted = program(reported, Role.VIEWER, web={"shows_patients_to": ["viewer"]})
     assert trusted.get(f"{V1}/studies/1").json()["identifiers"]["patient_id"] == row.instances[0].patient_id
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix", "media_type"),
+    [(ResultKind.FHIR, "json", "application/fhir+json"), (ResultKind.ORU, "hl7", "x-application/hl7-v2+er7")],
+)
+def test_a_message_is_downloaded_as_what_it_is(program, reported: Road, kind: ResultKind, suffix: str, media_type: str):
+    path = f"results/1/a-message.{suffix}"
+    (reported.data_dir / path).write_bytes(b"a message")
+    with reported.sessions.begin() as session:
+        row = Result(
+            study_id=1, revision=1, last_revision=1, profile="messages", kind=kind, sop_instance_uid=f"2.25.{suffix}",
+            path=path, written_at=0.0,
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        number = row.id
+    try:
+        answer = program(reported, Role.OPERATOR).get(f"{V1}/studies/1/results/{number}")
+        assert answer.content == b"a message"
+        assert answer.headers["Content-Type"].startswith(media_type)
+        assert f".{suffix}" in answer.headers["Content-Disposition"]
+    finally:
+        with reported.sessions.begin() as session:
+            session.delete(session.get(Result, number))
 
 
 def test_results_are_downloaded_as_they_are_delivered(program, reported: Road):
