@@ -24,6 +24,7 @@ from config.hl7 import Hl7
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.peers import AnyDestination, AnySource, Sender, WebService
 from config.web import Web
+from config.webhooks import Webhook
 
 
 class SettingsError(Exception):
@@ -134,6 +135,7 @@ class Settings(BaseSettings):
     review: Review = Review()
     web: Web = Web()
     destinations: tuple[AnyDestination, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
     routes: tuple[Route, ...] = ()
     sources: tuple[AnySource, ...] = ()
 
@@ -153,7 +155,7 @@ class Settings(BaseSettings):
     def _names_are_unique(self) -> Settings:
         for what, names in (
             ("senders: ae_title", [sender.ae_title for sender in self.senders]),
-            ("destinations: name", [destination.name for destination in self.destinations]),
+            ("destinations, webhooks: name", [to.name for to in (*self.destinations, *self.webhooks)]),
             ("routes: name", [route.name for route in self.routes]),
             ("sources: name", [source.name for source in self.sources]),
         ):
@@ -206,6 +208,7 @@ def load(path: Path) -> Settings:
         "reader": settings.reader.beside(folder),
         "web": settings.web.beside(folder),
         "destinations": tuple(to.beside(folder) if isinstance(to, WebService) else to for to in settings.destinations),
+        "webhooks": tuple(webhook.beside(folder) for webhook in settings.webhooks),
         "sources": tuple(
             source.beside(folder) if isinstance(source, WebService) else source for source in settings.sources
         ),

@@ -9,12 +9,13 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from pydicom.uid import generate_uid
 
 from config.peers import AnyDestination, Destination, DicomDestination, ObjectDestination, Sender
 from config.settings import Settings
+from config.webhooks import Webhook
 from dicom_io.device import Device
 from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.peer import Peer
@@ -24,6 +25,7 @@ from models.bundles.bundle import Bundle, BundleError, find_bundle, read_bundle,
 from models.reference.reference_file import ReferenceUnusable, read_reference
 from models.reference.tenths import Reference
 from models.types.reading import BundleId
+from models.types.words import counted
 from node.archive.leftovers import remove_leftovers
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
@@ -36,6 +38,7 @@ from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.operations.descriptors import associations_for, raise_limit
+from node.operations.webhooks import webhook_peer
 from node.peers import callers, commitment_request, committing, result_destination, window
 from node.reader.main import reader_name, run_reader
 from node.reader.process import ReaderSupervisor
@@ -44,6 +47,7 @@ from node.routing import route
 from node.service import Loop, Service, Tick
 from node.store.clock import ClockWatch, follow, resume, steady
 from node.store.database import Sessions, open_database, sessions_of
+from node.store.events import StudyEvent, Subscriber, subscribe
 from node.store.installation import identity_of
 from node.store.queue import give_back
 from node.studies.closing import close_complete
@@ -51,6 +55,7 @@ from node.studies.completeness import Ladder
 from node.studies.source_counts import Count, ask_sources
 from node.web.main import run_web
 from node.web.process import WebSupervisor
+from node.webhooks.teller import Teller
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +108,8 @@ def _clean_up(settings: Settings, sessions: Sessions) -> None:
             give_back(session, worker, time.time(), counts=True)
         resume(session, time.time())
         remove_leftovers(session, settings.data_dir, time.time())
+        for name, count in subscribe(session, map(_subscriber, settings.webhooks)).items():
+            log.warning("webhook %s is no longer in the settings: %s for it dropped", name, counted(count, "notice"))
         configured = [destination.name for destination in settings.destinations]
         for name, count in orphaned(session, configured).items():
             log.warning("%s, which is no longer in the settings", waiting_for(name, count))
@@ -136,6 +143,8 @@ def _loops(
     for destination in settings.destinations:
         deliverer = _deliverer(destination, settings, sessions, commitments.get(destination.name))
         loops.append(Loop(f"delivery to {destination.name}", deliverer.run))
+    for webhook in settings.webhooks:
+        loops.append(Loop(f"webhook {webhook.name}", _teller(webhook, settings, sessions, device.identity).run))
     if settings.hl7.port is not None:
         loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, sessions).run))
     if settings.web.port is not None:
@@ -272,7 +281,23 @@ def _commitment(destination: DicomDestination, settings: Settings, sessions: Ses
     )
 
 
-def _policy(destination: Destination) -> RetryPolicy:
+def _subscriber(webhook: Webhook) -> Subscriber:
+    return Subscriber(webhook.name, tuple(map(StudyEvent, webhook.events)), webhook.least_score)
+
+
+def _teller(webhook: Webhook, settings: Settings, sessions: Sessions, installation: UUID) -> Teller:
+    return Teller(
+        name=webhook.name,
+        peer=webhook_peer(webhook),
+        policy=_policy(webhook),
+        sessions=sessions,
+        installation=installation,
+        page=settings.web.address,
+        now=time.time,
+    )
+
+
+def _policy(destination: Destination | Webhook) -> RetryPolicy:
     return RetryPolicy(destination.retry_first_s, destination.retry_ceiling_s, destination.dead_after_s)
 
 

@@ -34,6 +34,7 @@ from node.cli.status import status
 from node.cli.tokens import token_commands
 from node.cli.train import train
 from node.cli.users import user_commands
+from node.cli.webhooks import webhook_commands
 
 
 def _print_version(asked: bool) -> None:
@@ -65,6 +66,7 @@ def build() -> typer.Typer:
     app.add_typer(delivery_commands, name="deliveries")
     app.add_typer(user_commands, name="users")
     app.add_typer(token_commands, name="tokens")
+    app.add_typer(webhook_commands, name="webhooks")
     return app
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from dicom_io.errors import DestinationError, NotAccepted
 from dicom_io.network.commitment import DUPLICATE_TRANSACTION, CommitmentReport, Hear, Reference
@@ -22,6 +22,7 @@ from dicom_io.results.outputs import OUTPUTS
 from models.types.words import counted
 from node.delivery.backoff import RetryPolicy, next_try
 from node.store.database import Sessions, read_only
+from node.store.events import tell_failure
 from node.store.states import DeliveryState, moved
 from node.store.tables import Delivery
 
@@ -182,6 +183,9 @@ class Commitment:
             delivery.next_at = again_at
         if state is not delivery.state:
             delivery.state = moved(delivery.state, state)
+        session, study = object_session(delivery), delivery.result.study
+        if state is DeliveryState.DEAD and session is not None and delivery.result.last_revision == study.revision:
+            tell_failure(session, study, self.now())
 
 
 def ask_anew(delivery: Delivery, now: float) -> None:

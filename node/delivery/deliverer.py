@@ -19,6 +19,7 @@ from node.delivery.commitment import MOST_IN_ONE_REQUEST, Commitment
 from node.delivery.window import Window
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
+from node.store.events import tell_failure
 from node.store.faults import RAISED_AS, describe_fault, is_passing
 from node.store.states import DeliveryState, StudyState, moved
 from node.store.tables import Delivery, Result, Study
@@ -182,6 +183,8 @@ class Deliverer:
                 again_at = next_try(self.policy, delivery.attempts, delivery.created_at, self.now())
             if again_at is None:
                 delivery.state = moved(delivery.state, DeliveryState.DEAD)
+                if delivery.result.last_revision == delivery.result.study.revision:
+                    tell_failure(session, delivery.result.study, self.now())
             else:
                 delivery.next_at = again_at
         log.warning(

@@ -97,7 +97,7 @@ def correct(
     instance.accession_number = header.accession_number
     instance.laterality, instance.view = header.laterality, header.view
     instance.extent, instance.no_view = header.extent, header.no_view
-    hold_two_patients(session, study)
+    hold_two_patients(session, study, now)
     is_one_now = instance.unread is Unread.NO_VIEW and not instance.no_view
     if read_again or is_one_now:
         _read_again(session, instance, study, is_one_now=is_one_now)
@@ -123,10 +123,10 @@ def _read_again(session: Session, instance: Instance, study: Study, *, is_one_no
         ask_for_reading(session, study, instance)
 
 
-def hold_contradicting(session: Session, instance: Instance, why: Contradiction) -> None:
+def hold_contradicting(session: Session, instance: Instance, why: Contradiction, now: float) -> None:
     """Quarantines the study of an instance that contradicts its stored version."""
     study = session.get_one(Study, instance.study_id, with_for_update=True)
-    quarantine(session, study, why)
+    quarantine(session, study, why, now)
 
 
 def _same_bytes(old: WholeFile, old_span: Span | None, new: WholeFile, new_span: Span | None) -> bool:

@@ -313,7 +313,7 @@ class Receiving:
         # before, and a retry of the sender must not undo what a person has decided since.
         if not version.is_there:
             with self._one_writer.begin() as session:
-                hold_contradicting(session, session.get_one(Instance, known.id), why)
+                hold_contradicting(session, session.get_one(Instance, known.id), why, self._now())
             self._place(whole.path, version.path)
         return Answer.shortened(Status.CONTRADICTS, f"{why}: set aside")
 

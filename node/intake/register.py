@@ -62,7 +62,7 @@ def register(
     )
     session.add(instance)
     session.flush()
-    hold_two_patients(session, study)
+    hold_two_patients(session, study, now)
     if header.kind.is_image:
         reopen(session, study, now, new_image=True)
     if instance.left_out:

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from config.peers import AnyDestination, AnySource, DicomDestination, FhirDestination, Hl7Destination, WebService
 from config.settings import Settings
+from config.webhooks import Webhook
 from dicom_io.errors import DestinationError, NotAccepted, Rejected
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.host_names import addresses_of
@@ -19,6 +21,7 @@ from node.delivery.fhir_server import fhir_echo
 from node.delivery.mllp import mllp_connects
 from node.operations.machine import CheckResult, database, descriptors, disk, reference, weights
 from node.peers import committing, dicom_peer, own_listener, web_peer
+from node.webhooks.message import SecretUnusable, secret_of
 
 Check = Callable[[], CheckResult]
 
@@ -29,8 +32,8 @@ NO_DESTINATION = CheckResult(
 
 def checks(settings: Settings) -> list[Check]:
     """All checks: who may send, where results go, database, disk, weights, the reader's threads unless they are set,
-    the reference set and the device if they are named, each destination and its storage commitment, each source, and
-    the address for HL7 messages."""
+    the reference set and the device if they are named, each destination and its storage commitment, each webhook, each
+    source, and the address for HL7 messages."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: senders_reach_it(settings),
@@ -43,6 +46,7 @@ def checks(settings: Settings) -> list[Check]:
         *([lambda: reference(settings)] if settings.reader.reference is not None else []),
         *device,
         *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
+        *(lambda of=webhook: webhook_can_be_told(of) for webhook in settings.webhooks),
         *(lambda to=destination: commitment_is_done(to, settings) for destination in committing(settings)),
         *(lambda of=source: source_answers(of, settings) for source in settings.sources),
         *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
@@ -142,6 +146,20 @@ def commitment_is_done(destination: DicomDestination, settings: Settings) -> Che
     except DestinationError as error:
         return CheckResult(about, False, str(error))
     return CheckResult(about, True, f"{peer} does it; its reports come to the node's listener")
+
+
+def webhook_can_be_told(webhook: Webhook) -> CheckResult:
+    """Whether a webhook's secret can be used and its host is known. Sends nothing: `mammo-node webhooks test` does."""
+    about, host = f"webhook {webhook.name}", urlsplit(webhook.url).hostname or ""
+    try:
+        secret_of(webhook.secret_file)
+    except SecretUnusable as error:
+        return CheckResult(about, False, str(error))
+    if not _addresses(host):
+        return CheckResult(about, False, f"the name {host} is not known: write it otherwise, or enter it")
+    return CheckResult(
+        about, True, f"is told of {', '.join(webhook.events)}; `mammo-node webhooks test {webhook.name}` tries it"
+    )
 
 
 def hl7_address(settings: Settings) -> CheckResult:

@@ -46,9 +46,9 @@ class Latency:
 
 @dataclass(frozen=True)
 class DestinationWord:
-    """What is known of a destination. `waiting`: results that wait, the oldest since `waits_since`, with the last
-    `error` and the next try; `given_up`: dead results of current revisions; `last_sent_at`: its last
-    word, None if it took nothing within REMEMBERED_S."""
+    """What is known of a destination, or of a webhook (`what` it gets). `waiting`: results that wait, the oldest since
+    `waits_since`, with the last `error` and the next try; `given_up`: dead results of current revisions;
+    `last_sent_at`: its last word, None if it took nothing within REMEMBERED_S."""
 
     name: str
     delivered: int
@@ -58,6 +58,7 @@ class DestinationWord:
     next_at: float | None
     error: str
     given_up: int
+    what: str = "result"
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def by_section(settings: Settings) -> dict[str, tuple[SettingView, ...]]:
     return sections
 
 
-_LISTS = ("senders", "destinations", "routes", "sources")
+_LISTS = ("senders", "destinations", "webhooks", "routes", "sources")
 
 
 def _views(values: Mapping[str, object], of: Mapping[str, Origin], before: str) -> Iterator[SettingView]:

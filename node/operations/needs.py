@@ -16,6 +16,10 @@ from node.operations.machine import disk
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Job, Study
 
+_CURES = {
+    "result": "Mend the destination, then retry the studies.",
+    "notice": "Mend the webhook, then `mammo-node webhooks retry {name}`.",
+}
 STALLED_S = 600.0
 """Images that wait so long while none is read mean that the reader does not work."""
 
@@ -72,8 +76,8 @@ def _needs(
             yield Need("failed", f"{counted(count, 'image')} could not be read", "The study says why; then retry it.")
     for word in destinations:
         if word.given_up:
-            says = f"{counted(word.given_up, 'result')} did not reach {word.name}, and {_is(word.given_up)} given up"
-            yield Need("failed", says, "Mend the destination, then retry the studies.")
+            says = f"{counted(word.given_up, word.what)} did not reach {word.name}, and {_is(word.given_up)} given up"
+            yield Need("failed", says, _CURES[word.what].format(name=word.name))
     for name, count in orphaned(session, [word.name for word in destinations]).items():
         cure = f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         yield Need("stranded", f"{waiting_for(name, count)}, which is no longer in the settings", cure)
@@ -81,7 +85,7 @@ def _needs(
 
 def waiting_for_results(word: DestinationWord) -> str:
     """ "2 results wait for pacs"."""
-    return f"{counted(word.waiting, 'result')} {'waits' if word.waiting == 1 else 'wait'} for {word.name}"
+    return f"{counted(word.waiting, word.what)} {'waits' if word.waiting == 1 else 'wait'} for {word.name}"
 
 
 def _waits_since(session: Session) -> float:

@@ -19,6 +19,7 @@ from node.delivery.commitment import ask_anew
 from node.delivery.outbox import hold_back_replaced, send_again
 from node.operations.acts import Act, note
 from node.operations.studies import NoSuchStudy
+from node.operations.webhooks import tell_again
 from node.peers import committing
 from node.store.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.store.tables import Delivery, Instance, Job, Result, Study
@@ -108,7 +109,10 @@ def retry_study(
     done += [_read_anew(session, study, instance) for instance in study.instances if instance.id in lost]
     # Last, because reopening the study may have cancelled a report.
     done += [_report_again(job, study, now) for job in _failed(session, study, JobKind.REPORT)]
-    return done + _send_again(session, study, now) + _ask_again(session, study, now, committing)
+    done += _send_again(session, study, now) + _ask_again(session, study, now, committing)
+    if told := tell_again(session, now, study=study.id):
+        done.append(f"{counted(told, 'notice')} will be sent to webhooks again")
+    return done
 
 
 def _failed(session: Session, study: Study, kind: JobKind) -> Sequence[Job]:

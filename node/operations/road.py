@@ -48,7 +48,14 @@ def road_of(session: Session, study_id: int) -> Road | None:
     assessed = session.scalars(
         select(ReceivedAssessment).where(ReceivedAssessment.study_id == study_id).order_by(ReceivedAssessment.id)
     ).all()
-    events = [*_arrivals(view), *_readings(view), *_reports(results), *_assessments(assessed), *_deliveries(view)]
+    events = [
+        *_arrivals(view),
+        *_readings(view),
+        *_reports(results),
+        *_assessments(assessed),
+        *_deliveries(view),
+        *_notices(view),
+    ]
     known = sorted((event for event in events if event.at is not None), key=lambda event: event.at or 0)
     return Road(view, answer(view), (*known, *(event for event in events if event.at is None)))
 
@@ -82,6 +89,7 @@ def retry_helps(study: StudyView) -> bool:
             for delivery in study.deliveries
             if delivery.last_revision == study.revision
         )
+        or any(notice.state is DeliveryState.DEAD for notice in study.notices)
     )
 
 
@@ -187,6 +195,18 @@ def _deliveries(study: StudyView) -> Iterator[Event]:
             yield Event(at, f"Next try: {what} to {first.destination}{tries}", first.error)
         else:
             yield Event(None, f"{what} not delivered to {first.destination}{tries}", first.error)
+
+
+def _notices(study: StudyView) -> Iterator[Event]:
+    for notice in study.notices:
+        what = f"webhook {notice.webhook}: {notice.event} (revision {notice.revision})"
+        tries = f" after {counted(notice.attempts, 'attempt')}" if notice.attempts else ""
+        if notice.state is DeliveryState.SENT:
+            yield Event(notice.sent_at, f"Told {what}")
+        elif notice.state is DeliveryState.WAITING:
+            yield Event(notice.next_at, f"Next try to tell {what}{tries}", notice.error)
+        else:
+            yield Event(None, f"Not told {what}{tries}", notice.error)
 
 
 def _capital(text: str) -> str:

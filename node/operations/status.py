@@ -12,7 +12,7 @@ from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.profiles import ResultKind
 from models.types.mammogram import Laterality
 from node.store.states import DeliveryState, ImageOutcome, JobKind, JobState, StudyState
-from node.store.tables import Delivery, Instance, Job, Result, Study
+from node.store.tables import Delivery, Instance, Job, Notice, Result, Study
 from node.store.urgency import Urgency
 
 DELIVERED = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
@@ -67,8 +67,22 @@ class DeliveryView:
 
 
 @dataclass(frozen=True)
+class NoticeView:
+    """An event of which a webhook is told. Times are UTC seconds since the epoch."""
+
+    webhook: str
+    event: str
+    revision: int
+    state: DeliveryState
+    attempts: int
+    next_at: float
+    sent_at: float | None
+    error: str
+
+
+@dataclass(frozen=True)
 class StudyView:
-    """A study with its unfinished jobs and its deliveries. `score`: of the exam, 0..1; `discordant`: models and
+    """A study with its unfinished jobs, deliveries and notices. `score`: of the exam, 0..1; `discordant`: models and
     radiologist disagree on recall; both as in the last report."""
 
     id: int
@@ -87,6 +101,7 @@ class StudyView:
     closed_at: float | None = None
     score: float | None = None
     discordant: bool = False
+    notices: tuple[NoticeView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,7 @@ def count_studies(session: Session) -> StudyCounts:
 
 
 def with_rows(session: Session, studies: Sequence[Study]) -> Iterator[StudyView]:
-    """The studies, in the same order, with their jobs and deliveries."""
+    """The studies, in the same order, with their jobs, deliveries and notices."""
     ids = [study.id for study in studies]
     pending = [JobState.WAITING, JobState.RUNNING, JobState.FAILED]
     jobs = session.scalars(select(Job).where(Job.study_id.in_(ids), Job.state.in_(pending)).order_by(Job.id)).all()
@@ -124,16 +139,20 @@ def with_rows(session: Session, studies: Sequence[Study]) -> Iterator[StudyView]
         .options(contains_eager(Delivery.result))
         .order_by(Delivery.id)
     ).all()
+    notices = session.scalars(select(Notice).where(Notice.study_id.in_(ids)).order_by(Notice.id)).all()
     jobs_of: dict[int, list[Job]] = {study_id: [] for study_id in ids}
     deliveries_of: dict[int, list[Delivery]] = {study_id: [] for study_id in ids}
     for job in jobs:
         jobs_of[job.study_id].append(job)
     for delivery in deliveries:
         deliveries_of[delivery.result.study_id].append(delivery)
-    return (_study_view(study, jobs_of[study.id], deliveries_of[study.id]) for study in studies)
+    notices_of: dict[int, list[Notice]] = {study_id: [] for study_id in ids}
+    for notice in notices:
+        notices_of[notice.study_id].append(notice)
+    return (_study_view(study, jobs_of[study.id], deliveries_of[study.id], notices_of[study.id]) for study in studies)
 
 
-def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> StudyView:
+def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery], notices: list[Notice]) -> StudyView:
     return StudyView(
         id=study.id,
         study_instance_uid=study.study_instance_uid,
@@ -169,6 +188,19 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
         closed_at=study.closed_at,
         score=study.score,
         discordant=study.discordant,
+        notices=tuple(
+            NoticeView(
+                notice.webhook,
+                notice.event,
+                notice.revision,
+                notice.state,
+                notice.attempts,
+                notice.next_at,
+                notice.sent_at,
+                notice.error,
+            )
+            for notice in notices
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from node.reader.decoding import Decoder, kills_the_reader
 from node.reader.memory import give_back_freed_memory
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
+from node.store.events import tell_failure
 from node.store.faults import FAULT_POLICY, RAISED_AS, FaultPolicy, describe_fault, given_up, is_passing
 from node.store.queue import Claim, LeaseLost, claim, finish, next_due, put_off, renew
 from node.store.states import JobKind, JobState
@@ -227,7 +228,9 @@ class ImageReader:
         try:
             with self.sessions.begin() as session:
                 finish(session, held, JobState.FAILED, reason)
-                session.get_one(Instance, held.instance_id).leave_unread(Unread.UNREADABLE, reason)
+                instance = session.get_one(Instance, held.instance_id)
+                instance.leave_unread(Unread.UNREADABLE, reason)
+                tell_failure(session, instance.study, self.now())
         except LeaseLost:
             log.warning("job %d: its lease was lost before it was given up", held.job_id)
         else:

@@ -49,6 +49,7 @@ from node.reporting.messages import encode_message, kind_of_message
 from node.routing import Router
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
+from node.store.events import tell_failure, tell_report
 from node.store.faults import FAULT_POLICY, FaultPolicy, describe_fault, given_up, is_passing
 from node.store.queue import Claim, LeaseLost, claim, finish, give_back, next_due, put_off, wait_again
 from node.store.states import JobKind, JobState
@@ -173,6 +174,7 @@ class Reporter:
             study = session.get_one(Study, held.study_id)
             study.why = why
             enter_results(session, study, notice, destinations, self.now())
+            tell_failure(session, study, self.now())
         log.info("study %d: %s that there is no report", held.study_id, counted(len(notice), "notice"))
 
     def _notice(self, held: Claim, why: str) -> tuple[list[Written], list[ResultDestination]]:
@@ -333,7 +335,10 @@ class Reporter:
             finish(session, held, JobState.DONE)
             study = session.get_one(Study, held.study_id)
             end_reported(study)
+            score_before, discordant_before = study.score, study.discordant
             study.score, study.discordant = exam.malignancy, discordant
+            now = self.now()
+            tell_report(session, study, score_before=score_before, discordant_before=discordant_before, now=now)
             known = destinations_reached(session, study)
             wanted = [
                 destination

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, and_, case, not_, or_, selec
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from node.store.states import DeliveryState, JobState, StudyState
-from node.store.tables import Delivery, Job, Result, Study
+from node.store.tables import Delivery, Job, Notice, Result, Study
 
 TOLERANCE_S = 2.0
 """A smaller difference is not a changed clock but drift, or a delay of this thread."""
@@ -22,6 +22,7 @@ LONGEST_WAIT_S = 3600.0
 """Of a delivery after a start, whatever its row says."""
 _OPEN = Study.state == StudyState.OPEN
 _UNDELIVERED = Delivery.state.in_([DeliveryState.WAITING, DeliveryState.UNCOMMITTED])
+_UNTOLD = Notice.state == DeliveryState.WAITING
 _WAITS = or_(
     Study.state.in_([StudyState.OPEN, StudyState.CLOSED]),
     Study.id.in_(select(Result.study_id).join(Delivery, Delivery.result_id == Result.id).where(_UNDELIVERED)),
@@ -110,6 +111,8 @@ def follow(session: Session, moved: float, now: float, since_s: float) -> None:
     session.execute(update(Job).where(still_held).values(lease_until=Job.lease_until + moved))
     set_past(Delivery.created_at, _UNDELIVERED)
     set_future(Delivery.next_at, _UNDELIVERED)
+    set_past(Notice.created_at, _UNTOLD)
+    set_future(Notice.next_at, _UNTOLD)
 
 
 def resume(session: Session, now: float) -> None:
@@ -123,3 +126,5 @@ def resume(session: Session, now: float) -> None:
     session.execute(update(Delivery).where(_UNDELIVERED, Delivery.created_at > now).values(created_at=now))
     latest = now + LONGEST_WAIT_S
     session.execute(update(Delivery).where(waiting, Delivery.next_at > latest).values(next_at=latest))
+    session.execute(update(Notice).where(_UNTOLD, Notice.created_at > now).values(created_at=now))
+    session.execute(update(Notice).where(_UNTOLD, Notice.next_at > latest).values(next_at=latest))

@@ -272,6 +272,46 @@ class Delivery(Table):
     result: Mapped[Result] = relationship(foreign_keys=result_id)
 
 
+class Subscription(Table):
+    """A webhook of the settings, as `serve` found it when it started: whoever stores an event sees who wants it."""
+
+    __tablename__ = "subscription"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    events: Mapped[list[str]]
+    """Values of node.store.events.StudyEvent."""
+    least_score: Mapped[float | None]
+    """Of the event above_threshold, 0..1."""
+
+
+class Notice(Table):
+    """An event of a study of which one webhook is told: the outbox of webhooks."""
+
+    __tablename__ = "notice"
+    __table_args__ = (Index("ix_notice_due", "state", "webhook", "next_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    webhook: Mapped[str]
+    """Its name in the settings."""
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    event: Mapped[str]
+    """A value of node.store.events.StudyEvent."""
+    revision: Mapped[int]
+    """The study's when it happened; also `score`."""
+    score: Mapped[float | None]
+    happened_at: Mapped[float]
+    state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.WAITING)
+    """WAITING, SENT or DEAD."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[float]
+    """When it happened, or was last retried by a person: `dead_after_s` counts from here."""
+    next_at: Mapped[float]
+    sent_at: Mapped[float | None] = mapped_column(index=True)
+    error: Mapped[str] = mapped_column(default="")
+
+    study: Mapped[Study] = relationship()
+
+
 class ReceivedAssessment(Table):
     """A radiologist's BI-RADS category of a breast or an exam, as received; matched with a study, or waiting for
     one."""

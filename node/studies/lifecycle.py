@@ -12,6 +12,7 @@ from enum import StrEnum
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from node.store.events import StudyEvent, tell
 from node.store.states import JobKind, JobState, StudyState, moved, moving
 from node.store.tables import Instance, Job, Study
 from node.store.urgency import Urgency
@@ -133,13 +134,14 @@ def end_reported(study: Study) -> None:
     study.why = ""
 
 
-def quarantine(session: Session, study: Study, why: Contradiction) -> None:
+def quarantine(session: Session, study: Study, why: Contradiction, now: float) -> None:
     """Holds the study until a person has looked: nothing of it is sent. The first reason stays."""
     if study.state is StudyState.QUARANTINED:
         return
     cancel_reports(session, study)
     study.state = moved(study.state, StudyState.QUARANTINED)
     study.why = why.value
+    tell(session, study, StudyEvent.QUARANTINED, now)
     log.warning("study %d: in quarantine: %s", study.id, why)
 
 
@@ -154,10 +156,10 @@ def are_two_patients(session: Session, study: Study) -> bool:
     return len({patient_id for patient_id, _ in stated}) > 1 or len({date for _, date in stated} - {""}) > 1
 
 
-def hold_two_patients(session: Session, study: Study) -> None:
+def hold_two_patients(session: Session, study: Study, now: float) -> None:
     """Puts a study whose instances disagree about the patient into quarantine."""
     if are_two_patients(session, study):
-        quarantine(session, study, Contradiction.TWO_PATIENTS)
+        quarantine(session, study, Contradiction.TWO_PATIENTS, now)
 
 
 def ask_for_reading(session: Session, study: Study, image: Instance) -> None:

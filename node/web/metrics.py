@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from node.operations.day import destination_words, first_report_seconds, view_day
 from node.operations.needs import needs
+from node.operations.webhooks import webhook_words
 from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Study
 
@@ -122,7 +123,8 @@ class Metrics:
         for name, delivery_state, count in session.execute(open_ones.group_by(Delivery.destination, Delivery.state)):
             self._deliveries.labels(name, delivery_state).set(count)
         names = [destination.name for destination in settings.destinations]
-        words = destination_words(session, names, now)
+        webhooks = [webhook.name for webhook in settings.webhooks]
+        words = (*destination_words(session, names, now), *webhook_words(session, webhooks, now))
         for word in words:
             self._lag.labels(word.name).set(0 if word.waits_since is None else now - word.waits_since)
         try:

@@ -20,11 +20,13 @@ from config.peers import (
     WebSource,
 )
 from config.settings import Route, Settings, load
+from config.webhooks import Webhook
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "node.example.toml"
 LISTS: dict[str, tuple[type[BaseModel], ...]] = {
     "senders": (Sender,),
     "destinations": (DicomDestination, WebDestination, FhirDestination, Hl7Destination),
+    "webhooks": (Webhook,),
     "routes": (Route,),
     "sources": (DicomSource, WebSource),
 }

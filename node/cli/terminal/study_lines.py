@@ -11,7 +11,7 @@ from node.store.states import DeliveryState, ImageOutcome, JobState
 from node.store.urgency import Urgency
 
 if TYPE_CHECKING:
-    from node.operations.status import DeliveryView, ImageView, JobView, StudyView
+    from node.operations.status import DeliveryView, ImageView, JobView, NoticeView, StudyView
 
 
 def study_lines(study: StudyView) -> list[str]:
@@ -38,7 +38,8 @@ def study_lines(study: StudyView) -> list[str]:
         for job in study.jobs
         if job.state is JobState.WAITING and job.faults
     ]
-    return lines + [f"   {line}" for line in _delivery_lines(study)]
+    lines += [f"   {line}" for line in _delivery_lines(study)]
+    return lines + [f"   {_notice_line(notice)}" for notice in study.notices]
 
 
 def _count(study: StudyView, outcome: ImageOutcome) -> str:
@@ -77,3 +78,14 @@ def _delivery_line(deliveries: list[DeliveryView]) -> str:
         if first.state is DeliveryState.WAITING:
             line += f", next try {local_time(min(delivery.next_at for delivery in deliveries))}"
     return line + (f": {first.error}" if first.error else "")
+
+
+def _notice_line(notice: NoticeView) -> str:
+    line = f"{notice.event} to webhook {notice.webhook}: {notice.state}"
+    if notice.sent_at is not None:
+        return f"{line} {local_time(notice.sent_at)}"
+    if notice.attempts:
+        line += f" after {counted(notice.attempts, 'attempt')}"
+        if notice.state is DeliveryState.WAITING:
+            line += f", next try {local_time(notice.next_at)}"
+    return line + (f": {notice.error}" if notice.error else "")

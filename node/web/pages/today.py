@@ -8,6 +8,7 @@ from node.intake.refused_classes import refused_classes
 from node.operations.day import destination_words, sender_words, view_day, view_disk
 from node.operations.needs import needs
 from node.operations.sending import sending_words
+from node.operations.webhooks import webhook_words
 from node.store.database import read_only
 from node.web.answers import page
 from node.web.charts import hourly
@@ -32,15 +33,17 @@ def today(request: Request) -> Response:
     with read_only(desk.sessions) as session:
         day = view_day(session, names, now)
         destinations = destination_words(session, names, now)
+        webhooks = webhook_words(session, [webhook.name for webhook in settings.webhooks], now)
         return page(
             request,
             "today.html",
             day=day,
             chart=hourly(day.hours),
-            needs=needs(session, settings, day, destinations, now),
+            needs=needs(session, settings, day, (*destinations, *webhooks), now),
             links=LINKS,
             destinations=destinations,
             sending=sending_words(session, settings, now),
+            webhooks=webhooks,
             senders=sender_words(session, [sender.ae_title for sender in settings.senders]),
             refused=refused_classes(session),
             disk=view_disk(session, settings.data_dir, settings.receiver.min_free_mb * MB, now),

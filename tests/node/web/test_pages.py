@@ -8,9 +8,11 @@ from road import Road, changed
 from sqlalchemy import select
 
 from config.peers import DicomDestination, Sender
+from config.webhooks import Webhook
 from node.demo.studies import DemoStudy
+from node.store.events import StudyEvent, Subscriber, subscribe
 from node.store.states import DeliveryState, JobState, moved
-from node.store.tables import Delivery, Job, Study
+from node.store.tables import Delivery, Job, Notice, Study
 
 PACS = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=1)
 
@@ -135,3 +137,20 @@ def test_the_models_are_shown_with_their_figures(browse, road: Road):
 def test_what_is_not_there_is_not_found(browse, road: Road):
     browser = browse(road)
     assert [browser.get(address).status_code for address in ("/studies/7", "/nothing", "/studies/x")] == [404] * 3
+
+
+def test_a_webhook_is_shown_with_its_last_word_and_what_it_did_not_take(browse, road: Road, mammogram_study: DemoStudy):
+    with road.sessions.begin() as session:
+        subscribe(session, [Subscriber("ris", (StudyEvent.REPORTED,), None)])
+    road.all_of_it(mammogram_study.files[0])
+    with road.sessions.begin() as session:
+        notice = session.scalars(select(Notice)).one()
+        notice.state = moved(notice.state, DeliveryState.DEAD)
+        notice.error = "it does not answer"
+    webhook = Webhook(name="ris", url="https://ris.example", secret_file="secret")
+    browser = browse(road, webhooks=(webhook,))
+    today = browser.text("/")
+    assert "1 notice did not reach ris, and is given up" in today
+    assert "mammo-node webhooks retry ris" in today
+    assert "ris has taken nothing for 30 days" in today
+    assert "Not told webhook ris: reported (revision 1) it does not answer" in browser.text("/studies/1")

@@ -1,0 +1,166 @@
+"""Tells a webhook of the events that are entered for it. One thread per webhook, so that a failing one delays no
+other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from requests import Session as HttpSession
+from sqlalchemy import Select, func, select
+
+from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
+from dicom_io.network.web_peer import WebPeer
+from node.delivery.backoff import RetryPolicy, next_try
+from node.store.changes import ChangeWatch
+from node.store.database import Sessions, read_only
+from node.store.states import DeliveryState, moved
+from node.store.tables import Notice
+from node.webhooks.message import Message, SecretUnusable, secret_of
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 50
+"""Notices that are sent before it is asked again which are due."""
+GONE = 410
+"""The receiver is not there any more, and wants no further try."""
+
+
+@dataclass
+class WebhookPeer:
+    """Sends messages to a webhook's address. The connection is kept open between sends; not thread-safe."""
+
+    peer: WebPeer
+    secret_file: Path
+    _session: HttpSession | None = field(default=None, init=False)
+
+    def send(self, message: Message, now: float) -> None:
+        """Returns when the receiver has taken the message: it answers with a status from 200 to 299.
+
+        Raises:
+            Unreachable: no answer in time, or a temporary failure.
+            Rejected: it refuses, or the secret cannot be used.
+            NotAccepted: it answers 410, gone.
+        """
+        try:
+            headers = message.headers(secret_of(self.secret_file), now)
+        except SecretUnusable as error:
+            raise Rejected(str(error)) from error
+        if self._session is None:
+            self._session = self.peer.session()
+        with self.peer.answering():
+            answer = self._session.post(self.peer.url, data=message.body, headers=headers, timeout=self.peer.timeout_s)
+        if answer.status_code == GONE:
+            raise NotAccepted(f"{self.peer} answers 410 (Gone): remove the webhook from the settings")
+        if not answer.ok:
+            self.peer.refused(answer.status_code)
+
+    def close(self) -> None:
+        """Closes the connection, if there is one."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Sends the due notices of one webhook.
+
+    Attributes:
+        name: the webhook's name in the settings.
+        page: the address of the node's page, for links; None: there is none.
+        installation: part of every message's id.
+        now: UTC seconds since the epoch.
+    """
+
+    name: str
+    peer: WebhookPeer
+    policy: RetryPolicy
+    sessions: Sessions
+    installation: UUID
+    page: str | None
+    now: Callable[[], float]
+
+    def run(self, stop: threading.Event) -> None:
+        """Tells until `stop` is set."""
+        with ChangeWatch(self.sessions, self.now) as changes:
+            while not stop.is_set():
+                looked_at = self.now()
+                if not self.tell_due(stop):
+                    self.peer.close()
+                    changes.wait(stop, self._next_due(looked_at))
+        self.peer.close()
+
+    def tell_due(self, stop: threading.Event | None = None) -> int:
+        """Tries the next AT_ONCE due notices, in the order of their events; returns the number of tries."""
+        with read_only(self.sessions) as session:
+            due = session.scalars(
+                self._waiting().where(Notice.next_at <= self.now()).order_by(Notice.id).limit(AT_ONCE)
+            ).all()
+        for tried, notice in enumerate(due):
+            if stop is not None and stop.is_set():
+                return tried
+            try:
+                self.peer.send(self._message(notice), self.now())
+            except Unreachable as error:
+                # Each of the others would wait for the same time-out.
+                self._failed([other.id for other in due[tried:]], error)
+                return tried + 1
+            except DestinationError as error:
+                self._failed([notice.id], error)
+            else:
+                self._told(notice.id)
+        return len(due)
+
+    def _waiting(self) -> Select[Notice]:
+        return select(Notice).where(Notice.webhook == self.name, Notice.state == DeliveryState.WAITING)
+
+    def _next_due(self, after: float) -> float | None:
+        later = select(func.min(Notice.next_at)).where(
+            Notice.webhook == self.name, Notice.state == DeliveryState.WAITING, Notice.next_at > after
+        )
+        with read_only(self.sessions) as session:
+            return session.scalar(later)
+
+    def _message(self, notice: Notice) -> Message:
+        return Message(
+            id=f"msg_{self.installation.hex}_{notice.id}",
+            event=notice.event,
+            study=notice.study_id,
+            revision=notice.revision,
+            score=notice.score,
+            at=notice.happened_at,
+            link=None if self.page is None else f"{self.page}/studies/{notice.study_id}",
+        )
+
+    def _told(self, number: int) -> None:
+        with self.sessions.begin() as session:
+            notice = session.get(Notice, number)
+            if notice is None or notice.state is not DeliveryState.WAITING:
+                return
+            notice.state = moved(notice.state, DeliveryState.SENT)
+            notice.attempts += 1
+            notice.sent_at = self.now()
+            notice.error = ""
+        log.info("notice %d to webhook %s: sent", number, self.name)
+
+    def _failed(self, numbers: list[int], error: DestinationError) -> None:
+        with self.sessions.begin() as session:
+            for number in numbers:
+                notice = session.get(Notice, number)
+                if notice is None or notice.state is not DeliveryState.WAITING:
+                    continue
+                notice.attempts += 1
+                notice.error = str(error)
+                again_at = None
+                if not isinstance(error, NotAccepted):
+                    again_at = next_try(self.policy, notice.attempts, notice.created_at, self.now())
+                if again_at is None:
+                    notice.state = moved(notice.state, DeliveryState.DEAD)
+                else:
+                    notice.next_at = again_at
+        log.warning("%d notices to webhook %s: not sent: %s", len(numbers), self.name, error)
