@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
@@ -30,13 +32,16 @@ from rich.table import Table
 from road import Road
 from small_studies import small_studies
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
 from config.peers import DicomDestination, Sender
 from config.settings import Settings
 from config.web import Role
 from node.demo.studies import find_cases
 from node.operations.accounts import add
+from node.reporting.weeks import week_of
 from node.store.database import open_database
+from node.store.tables import ReadingWeek, ShadowReading
 
 LIMIT_MS = 300.0
 PASSWORD = "a long enough one"
@@ -55,6 +60,7 @@ SPREAD = (
     "UPDATE job SET state = 'FAILED', error = 'damaged' WHERE id % 20000 = 9",
     "UPDATE delivery SET state = 'DEAD', error = 'refused', sent_at = NULL WHERE id % 15000 = 11",
 )
+SCANNERS, SENDERS, WEEKS = 10, 3, 104
 
 
 def main() -> None:
@@ -80,6 +86,7 @@ def measure(scratch: Path, studies: int, repeat: int) -> Iterator[tuple[str, tup
     engine = open_database(f"sqlite:///{data / 'queue.sqlite'}")
     fill(engine, studies)
     spread(engine, studies)
+    fill_weeks(engine, studies)
     engine.dispose()
     road = Road(data, clock=Clock(NOW), destinations=(DESTINATION,))
     road.all_of_it(*small_studies(find_cases(), scratch / "mammograms")[1].files)
@@ -112,7 +119,10 @@ def measure(scratch: Path, studies: int, repeat: int) -> Iterator[tuple[str, tup
             f"/studies/{real}",
             f"/studies/{middle}",
             f"/studies/{real}/images/{4 * studies + 1}.jpg",
+            "/agreement",
+            "/annotations",
             "/models",
+            "/routes",
             "/settings",
             "/check",
             "/metrics",
@@ -130,6 +140,31 @@ def spread(engine: Engine, studies: int) -> None:
         for statement in SPREAD:
             wanted = {name: value for name, value in values.items() if f":{name}" in statement}
             connection.execute(text(statement), wanted)
+
+
+def fill_weeks(engine: Engine, studies: int) -> None:
+    """What the models said in two years, by ten scanners at three senders; and a thousand shadow readings."""
+    draw, last = random.Random(1), week_of(NOW)
+    with Session(engine) as session, session.begin():
+        for week, scanner, sender in product(range(last - WEEKS + 1, last + 1), range(SCANNERS), range(SENDERS)):
+            images = 400
+            score = draw.gauss(0.2, 0.01)
+            session.add(
+                ReadingWeek(
+                    week=week, scanner=f"Maker Model {scanner}", source=f"PACS{sender}", bundle="a 1", images=images,
+                    score_sum=images * score, score_squares=images * (score**2 + 0.03),
+                    findings=draw.randint(160, 240), exams=100, exams_above=draw.randint(2, 9),
+                )
+            )  # fmt: skip
+        for number in range(min(studies, 1000)):
+            session.add(
+                ShadowReading(
+                    study_id=number + 1, revision=1, read_at=NOW, bundle="a 1", other_bundle="b 1",
+                    score=draw.random(), other_score=draw.random(), category="3",
+                    other_category=draw.choice(("3", "4A")),
+                    findings_kept=1, findings_new=0, findings_gone=0,
+                )
+            )  # fmt: skip
 
 
 def find(browser: Browsing, token: str, name: str) -> None:

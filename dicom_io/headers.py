@@ -164,6 +164,12 @@ def laterality_of(dataset: Dataset) -> Laterality | None:
     return _laterality_of_region(dataset) or _laterality_of_oblique(dataset)
 
 
+def scanner_of(dataset: Dataset) -> str:
+    """Manufacturer and model of the device that made an image (PS3.3 §C.7.5.1), as people call it; "" if not stated."""
+    maker, model = text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")
+    return model if model.casefold().startswith(maker.casefold()) else f"{maker} {model}".strip()
+
+
 def is_head_up(dataset: Dataset) -> bool:
     """Whether the columns run away from the patient's head, by Patient Orientation (PS3.3 §C.7.6.1.1.1); True if it
     is not stated, as images are usually stored for display."""

@@ -12,6 +12,7 @@ from config.settings import Settings
 from models.types.words import counted
 from node.delivery.orphaned import orphaned, waiting_for
 from node.operations.day import Day, DestinationWord
+from node.operations.drift import drift
 from node.operations.machine import disk
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Job, Study
@@ -27,7 +28,7 @@ STALLED_S = 600.0
 @dataclass(frozen=True)
 class Need:
     """Something that a person must look at. `about`: what it concerns, as a key for pages ("disk", "delivery",
-    "quarantine", "failed", "stranded", "reader"); `says`: what is wrong; `cure`: what to do."""
+    "quarantine", "failed", "stranded", "reader", "drift"); `says`: what is wrong; `cure`: what to do."""
 
     about: str
     says: str
@@ -78,6 +79,10 @@ def _needs(
         if word.given_up:
             says = f"{counted(word.given_up, word.what)} did not reach {word.name}, and {_is(word.given_up)} given up"
             yield Need("failed", says, _CURES[word.what].format(name=word.name))
+    for watched in drift(session, now):
+        for sentence in watched.drifts:
+            cure = "Look at some of its images: the device, its processing, or who is examined may have changed."
+            yield Need("drift", sentence, cure)
     for name, count in orphaned(session, [word.name for word in destinations]).items():
         cure = f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         yield Need("stranded", f"{waiting_for(name, count)}, which is no longer in the settings", cure)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import selectinload
 from dicom_io.device import Device
 from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
-from dicom_io.headers import describe
+from dicom_io.headers import describe, scanner_of
 from dicom_io.results.encode import ResultObject, encode_results
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.gsps.display import is_grey
@@ -46,6 +46,7 @@ from node.delivery.outbox import (
 from node.logs import place_of
 from node.reporting.exams import exam_of
 from node.reporting.messages import encode_message, kind_of_message
+from node.reporting.weeks import count_reading
 from node.routing import Router
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
@@ -239,7 +240,8 @@ class Reporter:
             )
             if in_colour:
                 log.info("study %d: no presentation state of %s in colour", held.study_id, counted(in_colour, "image"))
-        self._store(held, written, destinations, exam)
+        scanners = {image.sop_instance_uid: scanner_of(sources[image.sop_instance_uid]) for image in exam.images}
+        self._store(held, written, destinations, exam, scanners)
 
     def _encode(
         self,
@@ -328,7 +330,12 @@ class Reporter:
             yield Written(profile.name, encoded.kind, encoded.sop_instance_uid, path)
 
     def _store(
-        self, held: Claim, objects: Sequence[Written], destinations: Sequence[ResultDestination], exam: ExamReading
+        self,
+        held: Claim,
+        objects: Sequence[Written],
+        destinations: Sequence[ResultDestination],
+        exam: ExamReading,
+        scanners: Mapping[str, str],
     ) -> None:
         discordant = is_discordant(exam)
         with self.sessions.begin() as session:
@@ -339,6 +346,7 @@ class Reporter:
             study.score, study.discordant = exam.malignancy, discordant
             now = self.now()
             tell_report(session, study, score_before=score_before, discordant_before=discordant_before, now=now)
+            count_reading(session, study, exam, scanners, now)
             known = destinations_reached(session, study)
             wanted = [
                 destination

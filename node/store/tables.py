@@ -341,6 +341,31 @@ class ReceivedAssessment(Table):
     study: Mapped[Study | None] = relationship()
 
 
+class ReadingWeek(Table):
+    """What the models said in a week of the images of one scanner, sender and bundle; counted as reports are written,
+    see node/reporting/weeks.py."""
+
+    __tablename__ = "reading_week"
+
+    week: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """`weeks.week_of`."""
+    scanner: Mapped[str] = mapped_column(primary_key=True)
+    """Manufacturer and model; "" if not stated."""
+    source: Mapped[str] = mapped_column(primary_key=True)
+    """The calling AE title ("" for files)."""
+    bundle: Mapped[str] = mapped_column(primary_key=True)
+    """Name and version."""
+    images: Mapped[int]
+    score_sum: Mapped[float]
+    """Of the images' scores (0..1); `score_squares`: of their squares."""
+    score_squares: Mapped[float]
+    findings: Mapped[int]
+    """Of all images."""
+    exams: Mapped[int]
+    """With a probability of malignancy; `exams_above`: of these, above the site's recall threshold."""
+    exams_above: Mapped[int]
+
+
 class ShadowReading(Table):
     """What another bundle says of a reported study, beside what was reported: for comparison, and never sent."""
 

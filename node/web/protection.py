@@ -140,7 +140,7 @@ class Gate:
     def _too_large(self, request: Request) -> Response | None:
         """Refuses a form before any of it is kept: its files would fill the disk, also those of somebody who has not
         signed in."""
-        if request.method == "GET" or not request.headers.get("content-type", "").lower().startswith(_FORMS):
+        if request.method in ("GET", "HEAD") or not request.headers.get("content-type", "").lower().startswith(_FORMS):
             return None
         length = request.headers.get("content-length", "")
         most_mb = 1 + (self._desk.settings.receiver.max_image_mb if request.url.path == ROUTES_TEST else 0)

@@ -26,7 +26,14 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._templates.filters.update(
-            moment=moment, duration=duration, size=size, number=number, capital=capital, score=score, counted=counted
+            moment=moment,
+            day=day,
+            duration=duration,
+            size=size,
+            number=number,
+            capital=capital,
+            score=score,
+            counted=counted,
         )
         self._templates.globals.update(RESEARCH_USE_ONLY=RESEARCH_USE_ONLY)
 
@@ -42,6 +49,11 @@ def moment(at: float | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(
         when.isoformat(timespec="seconds").replace("+00:00", "Z"), when.strftime("%Y-%m-%d %H:%M UTC")
     )
+
+
+def day(at: float) -> str:
+    """The day of a time, in UTC: "2026-01-31"."""
+    return datetime.fromtimestamp(at, UTC).date().isoformat()
 
 
 def duration(seconds: float | None) -> str:

@@ -22,6 +22,7 @@ LINKS = {
     "failed": "/studies?problems=on",
     "reader": "/studies?state=closed",
     "disk": "/check",
+    "drift": "/models",
 }
 
 

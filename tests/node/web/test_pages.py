@@ -10,9 +10,10 @@ from sqlalchemy import select
 from config.peers import DicomDestination, Sender
 from config.webhooks import Webhook
 from node.demo.studies import DemoStudy
+from node.reporting.weeks import week_of
 from node.store.events import StudyEvent, Subscriber, subscribe
 from node.store.states import DeliveryState, JobState, moved
-from node.store.tables import Delivery, Job, Notice, Study
+from node.store.tables import Delivery, Job, Notice, ReadingWeek, ShadowReading, Study
 
 PACS = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=1)
 
@@ -132,6 +133,42 @@ def test_the_models_are_shown_with_their_figures(browse, road: Road):
     shown = browse(road).text("/models")
     assert "research-default" in shown
     assert "95 % CI" in shown
+
+
+def test_a_scanner_that_drifts_is_named_on_its_page_and_needs_a_person(browse, road: Road):
+    with road.sessions.begin() as session:
+        for number in range(20):
+            session.add(
+                ReadingWeek(
+                    week=week_of(road.clock()) - 20 + number, scanner="MAKER One", source="PACS", bundle="a 1",
+                    images=100, score_sum=90.0 if number == 19 else 20 + number % 3, score_squares=20.0, findings=30,
+                    exams=25, exams_above=1,
+                )
+            )  # fmt: skip
+    browser = browse(road)
+    sentence = "MAKER One from PACS: the mean score was 0.90 in the week of 2023-11-06, and"
+    assert sentence in browser.text("/models")
+    assert sentence in browser.text("/")
+    page = browser.get("/models").text
+    assert (page.count('class="dot outside"'), page.count('<polygon class="band"')) == (1, 3)
+
+
+def test_shadow_readings_are_shown_side_by_side(browse, road: Road):
+    with road.sessions.begin() as session:
+        for number in range(1, 4):
+            times = {"first_received_at": 0.0, "last_received_at": 0.0, "opened_at": 0.0}
+            session.add(Study(study_instance_uid=f"1.2.{number}", source="PACS", **times))
+            session.flush()
+            session.add(
+                ShadowReading(
+                    study_id=number, revision=1, read_at=0.0, bundle="a 1", other_bundle="b 2", score=0.2,
+                    other_score=0.2 + number / 10, category="3", other_category="4A" if number == 3 else "3",
+                    findings_kept=1, findings_new=0, findings_gone=0,
+                )
+            )  # fmt: skip
+    shown = browse(road).text("/models")
+    assert "b 2 beside a 1 3 studies. The other score is +0.200 on average; 1 category changed: 3 → 4A (1)." in shown
+    assert shown.index("0.20 0.50 3 → 4A") < shown.index("0.20 0.40 3 → 3"), "what changed comes first"
 
 
 def test_what_is_not_there_is_not_found(browse, road: Road):
