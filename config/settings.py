@@ -21,6 +21,7 @@ from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 
 from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, Uri, matching
 from config.hl7 import Hl7
+from config.mail import Mail
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.peers import AnyDestination, AnySource, Sender, WebService
 from config.web import Web
@@ -134,6 +135,7 @@ class Settings(BaseSettings):
     hl7: Hl7 = Hl7()
     review: Review = Review()
     web: Web = Web()
+    mail: Mail = Mail()
     destinations: tuple[AnyDestination, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -207,6 +209,7 @@ def load(path: Path) -> Settings:
         "data_dir": (folder / settings.data_dir).resolve(),
         "reader": settings.reader.beside(folder),
         "web": settings.web.beside(folder),
+        "mail": settings.mail.beside(folder),
         "destinations": tuple(to.beside(folder) if isinstance(to, WebService) else to for to in settings.destinations),
         "webhooks": tuple(webhook.beside(folder) for webhook in settings.webhooks),
         "sources": tuple(

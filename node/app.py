@@ -37,6 +37,7 @@ from node.delivery.orphaned import orphaned, waiting_for
 from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
+from node.mail.digest import Digest
 from node.operations.descriptors import associations_for, raise_limit
 from node.operations.webhooks import webhook_peer
 from node.peers import callers, commitment_request, committing, result_destination, window
@@ -62,6 +63,7 @@ log = logging.getLogger(__name__)
 CLOSING_EVERY_S = 1.0
 ASKING_EVERY_S = 10.0
 REJECTING_EVERY_S = 30.0
+MAILING_EVERY_S = 60.0
 MB = 1_000_000
 
 
@@ -174,6 +176,8 @@ def _ticks(
         for sender in settings.senders
         if sender.find_host is not None and sender.find_port is not None
     }
+    if settings.mail.host is not None:
+        ticks.append(Tick("mails", MAILING_EVERY_S, Digest(settings, sessions, time.time).run))
     if counts:
         ticks.append(Tick("asking", ASKING_EVERY_S, partial(_ask, sessions, counts, settings)))
     return ticks

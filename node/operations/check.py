@@ -19,6 +19,7 @@ from dicom_io.network.web_peer import web_echo
 from node.delivery.destinations import mllp_peer
 from node.delivery.fhir_server import fhir_echo
 from node.delivery.mllp import mllp_connects
+from node.mail.server import MailRefused, mail_echo
 from node.operations.machine import CheckResult, database, descriptors, disk, reference, weights
 from node.peers import committing, dicom_peer, own_listener, web_peer
 from node.webhooks.message import SecretUnusable, secret_of
@@ -33,7 +34,7 @@ NO_DESTINATION = CheckResult(
 def checks(settings: Settings) -> list[Check]:
     """All checks: who may send, where results go, database, disk, weights, the reader's threads unless they are set,
     the reference set and the device if they are named, each destination and its storage commitment, each webhook, each
-    source, and the address for HL7 messages."""
+    source, the mail server, and the addresses for HL7 messages and of the page."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: senders_reach_it(settings),
@@ -50,6 +51,7 @@ def checks(settings: Settings) -> list[Check]:
         *(lambda to=destination: commitment_is_done(to, settings) for destination in committing(settings)),
         *(lambda of=source: source_answers(of, settings) for source in settings.sources),
         *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
+        *([lambda: mail_server_answers(settings)] if settings.mail.host is not None else []),
         *([lambda: page_address(settings)] if settings.web.port is not None else []),
     ]
 
@@ -160,6 +162,15 @@ def webhook_can_be_told(webhook: Webhook) -> CheckResult:
     return CheckResult(
         about, True, f"is told of {', '.join(webhook.events)}; `mammo-node webhooks test {webhook.name}` tries it"
     )
+
+
+def mail_server_answers(settings: Settings) -> CheckResult:
+    """Whether the mail server answers and lets the node in. Sends nothing."""
+    try:
+        mail_echo(settings.mail)
+    except MailRefused as error:
+        return CheckResult("mail", False, str(error))
+    return CheckResult("mail", True, f"what needs a person is mailed to {', '.join(settings.mail.recipients)}")
 
 
 def hl7_address(settings: Settings) -> CheckResult:

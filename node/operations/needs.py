@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from models.types.words import counted
 from node.delivery.orphaned import orphaned, waiting_for
-from node.operations.day import Day, DestinationWord
+from node.operations.day import Day, DestinationWord, destination_words, view_day
 from node.operations.drift import drift
 from node.operations.machine import disk
+from node.operations.webhooks import webhook_words
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Job, Study
 
@@ -27,12 +28,35 @@ STALLED_S = 600.0
 
 @dataclass(frozen=True)
 class Need:
-    """Something that a person must look at. `about`: what it concerns, as a key for pages ("disk", "delivery",
-    "quarantine", "failed", "stranded", "reader", "drift"); `says`: what is wrong; `cure`: what to do."""
+    """Something that a person must look at.
+
+    Attributes:
+        about: what it concerns, for pages ("disk", "delivery", "quarantine", "failed", "stranded", "reader",
+            "drift").
+        says: what is wrong.
+        cure: what to do.
+        of: the part that it concerns: a destination, a kind of job; "" where there is one only.
+        count: how many studies, images or results need it, where more of them are another matter; else 1.
+    """
 
     about: str
     says: str
     cure: str
+    of: str = ""
+    count: int = 1
+
+    @property
+    def key(self) -> str:
+        """The same for the same matter."""
+        return f"{self.about} {self.of}".strip()
+
+
+def needs_now(session: Session, settings: Settings, now: float) -> tuple[Need, ...]:
+    """What needs a person now."""
+    names = [destination.name for destination in settings.destinations]
+    webhooks = [webhook.name for webhook in settings.webhooks]
+    words = (*destination_words(session, names, now), *webhook_words(session, webhooks, now))
+    return needs(session, settings, view_day(session, names, now), words, now)
 
 
 def needs(
@@ -59,33 +83,34 @@ def _needs(
     for word in destinations:
         if word.waiting and word.error:
             says = f"{waiting_for_results(word)}: {word.error}"
-            yield Need("delivery", says, "It is tried again by itself, and each wait is longer than the one before.")
+            cure = "It is tried again by itself, and each wait is longer than the one before."
+            yield Need("delivery", says, cure, of=word.name)
     quarantined = session.scalar(select(func.count()).select_from(Study).where(Study.state == StudyState.QUARANTINED))
     if quarantined:
         yield Need(
             "quarantine",
             f"{counted(quarantined, 'study', 'studies')} in quarantine: nothing of {_it(quarantined)} is sent",
             "Check what contradicts, and retry the study when it is right.",
+            count=quarantined,
         )
     failed = select(Job.kind, func.count()).where(Job.state == JobState.FAILED).group_by(Job.kind)
     for kind, count in session.execute(failed):
-        if kind is JobKind.REPORT:
-            yield Need(
-                "failed", f"{counted(count, 'report')} could not be written", "The study says why; then retry it."
-            )
-        else:
-            yield Need("failed", f"{counted(count, 'image')} could not be read", "The study says why; then retry it.")
+        what = f"{counted(count, 'report')} could not be written"
+        if kind is JobKind.READ_IMAGE:
+            what = f"{counted(count, 'image')} could not be read"
+        yield Need("failed", what, "The study says why; then retry it.", of=str(kind), count=count)
     for word in destinations:
         if word.given_up:
             says = f"{counted(word.given_up, word.what)} did not reach {word.name}, and {_is(word.given_up)} given up"
-            yield Need("failed", says, _CURES[word.what].format(name=word.name))
+            cure = _CURES[word.what].format(name=word.name)
+            yield Need("failed", says, cure, of=f"to {word.name}", count=word.given_up)
     for watched in drift(session, now):
-        for sentence in watched.drifts:
+        for course in (course for course in watched.courses if course.drifts):
             cure = "Look at some of its images: the device, its processing, or who is examined may have changed."
-            yield Need("drift", sentence, cure)
+            yield Need("drift", f"{watched.name}: {course.drifts}", cure, of=f"{watched.name}, {course.measure}")
     for name, count in orphaned(session, [word.name for word in destinations]).items():
         cure = f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
-        yield Need("stranded", f"{waiting_for(name, count)}, which is no longer in the settings", cure)
+        yield Need("stranded", f"{waiting_for(name, count)}, which is no longer in the settings", cure, of=name)
 
 
 def waiting_for_results(word: DestinationWord) -> str:

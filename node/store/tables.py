@@ -312,6 +312,19 @@ class Notice(Table):
     study: Mapped[Study] = relationship()
 
 
+class ToldNeed(Table):
+    """What needs a person, and of how much of it a mail told."""
+
+    __tablename__ = "told_need"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    """See node.operations.needs.Need."""
+    told: Mapped[int]
+    """How many of it the last mail stated; 0: none did."""
+    since: Mapped[float | None]
+    """Since when there is more than that; None: there is not."""
+
+
 class ReceivedAssessment(Table):
     """A radiologist's BI-RADS category of a breast or an exam, as received; matched with a study, or waiting for
     one."""
