@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -10,10 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from config.fields import AETitle, HL7Name, Name, Port, Section, TimeOfDay, Urgency, is_this_machine
+from config.tls import TlsPeer
 
 
 class Sender(Section):
-    """A PACS or modality that may send to the node."""
+    """A PACS or modality that may send to the node. `find_tls` is of the connection to find_host."""
 
     ae_title: AETitle
     host: str | None = None
@@ -22,6 +24,22 @@ class Sender(Section):
     heeds_priority: bool = True
     find_host: str | None = None
     find_port: Port | None = None
+    find_tls: TlsPeer | None = None
+    certificates: tuple[str, ...] = ()
+
+    @field_validator("host")
+    @classmethod
+    def _is_a_network(cls, host: str | None) -> str | None:
+        if host is not None and "/" in host:
+            try:
+                ip_network(host)
+            except ValueError as error:
+                raise ValueError("must be a name, an address, or a network such as 192.0.2.0/24") from error
+        return host
+
+    def beside(self, folder: Path) -> Self:
+        """The same with paths relative to `folder`."""
+        return self if self.find_tls is None else self.model_copy(update={"find_tls": self.find_tls.beside(folder)})
 
     @model_validator(mode="after")
     def _find_is_whole(self) -> Sender:
@@ -62,7 +80,17 @@ LosslessSyntax = Literal["RLELossless", "JPEGLSLossless", "JPEG2000Lossless", "D
 """A transfer syntax that compresses without loss, by its keyword (PS3.6 table A-1)."""
 
 
-class DicomDestination(ObjectDestination):
+class ByTls(Section):
+    """The settings of a peer that the node may connect to by DICOM TLS."""
+
+    tls: TlsPeer | None = None
+
+    def beside(self, folder: Path) -> Self:
+        """The same with paths relative to `folder`."""
+        return self if self.tls is None else self.model_copy(update={"tls": self.tls.beside(folder)})
+
+
+class DicomDestination(ByTls, ObjectDestination):
     """A PACS that receives results by C-STORE."""
 
     kind: Literal["dicom"] = "dicom"
@@ -145,7 +173,7 @@ class Source(Section):
     timeout_s: float = Field(default=120, gt=0)
 
 
-class DicomSource(Source):
+class DicomSource(ByTls, Source):
     """A PACS that is queried by C-FIND."""
 
     ae_title: AETitle

@@ -11,7 +11,7 @@ import time
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, model_validator
@@ -23,9 +23,12 @@ from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone,
 from config.hl7 import Hl7
 from config.mail import Mail
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
-from config.peers import AnyDestination, AnySource, Sender, WebService
+from config.peers import AnyDestination, AnySource, DicomDestination, DicomSource, Sender, WebService
+from config.tls import TlsListener
 from config.web import Web
 from config.webhooks import Webhook
+
+Peer = TypeVar("Peer", AnyDestination, AnySource)
 
 
 class SettingsError(Exception):
@@ -47,6 +50,11 @@ class Receiver(Section):
     quota_mb: int | None = Field(default=None, ge=1)
     max_image_mb: int = Field(default=1024, ge=1)
     max_image_pixels: int = Field(default=100_000_000, ge=1)
+    tls: TlsListener | None = None
+
+    def beside(self, folder: Path) -> Receiver:
+        """The same with paths relative to `folder`."""
+        return self if self.tls is None else self.model_copy(update={"tls": self.tls.beside(folder)})
 
     @property
     def own_host(self) -> str:
@@ -174,6 +182,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"route {route.name}: there is no destination {', '.join(unknown)}")
         return self
 
+    @model_validator(mode="after")
+    def _certificates_can_be_seen(self) -> Settings:
+        asks = self.receiver.tls is not None and self.receiver.tls.client_certificates
+        if named := [sender.ae_title for sender in self.senders if sender.certificates and not asks]:
+            raise ValueError(f"senders: certificates of {', '.join(named)} need [receiver.tls] that asks for them")
+        return self
+
     @property
     def database(self) -> str:
         """The SQLAlchemy URL of the queue: `database_url`, or SQLite in the data folder."""
@@ -207,14 +222,14 @@ def load(path: Path) -> Settings:
     folder = path.parent.resolve()
     found = {
         "data_dir": (folder / settings.data_dir).resolve(),
+        "receiver": settings.receiver.beside(folder),
         "reader": settings.reader.beside(folder),
         "web": settings.web.beside(folder),
         "mail": settings.mail.beside(folder),
-        "destinations": tuple(to.beside(folder) if isinstance(to, WebService) else to for to in settings.destinations),
+        "senders": tuple(sender.beside(folder) for sender in settings.senders),
+        "destinations": tuple(_beside(to, folder) for to in settings.destinations),
         "webhooks": tuple(webhook.beside(folder) for webhook in settings.webhooks),
-        "sources": tuple(
-            source.beside(folder) if isinstance(source, WebService) else source for source in settings.sources
-        ),
+        "sources": tuple(_beside(source, folder) for source in settings.sources),
     }
     if settings.time_zone is not None:
         _set_time_zone(settings.time_zone)
@@ -222,6 +237,10 @@ def load(path: Path) -> Settings:
     return settings.model_copy(
         update={name: value for name, value in found.items() if name in settings.model_fields_set}
     )
+
+
+def _beside(peer: Peer, folder: Path) -> Peer:
+    return peer.beside(folder) if isinstance(peer, WebService | DicomDestination | DicomSource) else peer
 
 
 def _set_time_zone(time_zone: str) -> None:

@@ -4,6 +4,7 @@ DicomError
 ├── NotReadable        this file can never be read; the reason goes into the report
 ├── NotEncodable       a result could not be written, or reads back differently
 ├── NotListening       the listener's address cannot be used
+├── CertificatesUnusable   a file of TLS is missing or no certificate or key
 ├── NoRoom             the disk has no room for retrieved instances
 └── DestinationError
     ├── Unreachable    no answer, or the association broke: retry later
@@ -42,6 +43,10 @@ class NotEncodable(DicomError):
 
 class NotListening(DicomError):
     """Another program uses the port, or the address does not belong to this machine."""
+
+
+class CertificatesUnusable(DicomError):
+    """A certificate, a key or an authority of TLS cannot be used; the message names the file."""
 
 
 class NoRoom(DicomError):

@@ -40,7 +40,7 @@ from node.intake.refused_classes import enter_refused_classes
 from node.mail.digest import Digest
 from node.operations.descriptors import associations_for, raise_limit
 from node.operations.webhooks import webhook_peer
-from node.peers import callers, commitment_request, committing, result_destination, window
+from node.peers import callers, commitment_request, committing, result_destination, tls_address, tls_files, window
 from node.reader.main import reader_name, run_reader
 from node.reader.process import ReaderSupervisor
 from node.reporting.reporter import Reporter
@@ -229,6 +229,7 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
         ),
         partial(_take_commitment_report, commitments) if commitments else None,
         partial(_enter_refused_classes, sessions),
+        by_tls=tls_address(limits.tls),
     )
 
 
@@ -270,7 +271,8 @@ def _ask(sessions: Sessions, counts: dict[str, Count], settings: Settings) -> No
 
 
 def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
-    return partial(count_instances, Peer(sender.ae_title, host, port, 10, settings.receiver.ae_title))
+    tls = tls_files(sender.find_tls)
+    return partial(count_instances, Peer(sender.ae_title, host, port, 10, settings.receiver.ae_title, tls=tls))
 
 
 def _commitment(destination: DicomDestination, settings: Settings, sessions: Sessions) -> Commitment:

@@ -22,11 +22,13 @@ from config.peers import (
     WebSource,
 )
 from config.settings import Receiver, Settings
+from config.tls import TlsListener, TlsPeer
 from dicom_io.network import retrieve, wado
 from dicom_io.network.commitment import ask_commitment
 from dicom_io.network.holdings import FetchLimits, Source
 from dicom_io.network.peer import Peer
-from dicom_io.network.scp import AllowedSender
+from dicom_io.network.scp import AllowedSender, TlsAddress
+from dicom_io.network.tls import ServerTls, TlsFiles
 from dicom_io.network.web_peer import WebPeer
 from dicom_io.results.profiles import MESSAGE_PROFILES, Profile, ResultKind, profile_of
 from node.delivery.commitment import Request
@@ -41,9 +43,26 @@ def web_peer(of: WebDestination | WebSource | FhirDestination) -> WebPeer:
     return WebPeer(of.url, of.timeout_s, *files, service=service)
 
 
+def tls_files(of: TlsPeer | None) -> TlsFiles | None:
+    """How the node connects to a peer by TLS; None: without."""
+    return None if of is None else TlsFiles(of.certificate, of.key, of.ca_file, of.profile, of.server_name)
+
+
+def tls_address(of: TlsListener | None) -> TlsAddress | None:
+    """The listener's address for TLS.
+
+    Raises:
+        CertificatesUnusable: a file is missing, is no certificate or key, or they do not fit each other.
+    """
+    if of is None:
+        return None
+    files = TlsFiles(of.certificate, of.key, of.ca_file, of.profile)
+    return TlsAddress(of.host, of.port, ServerTls(files, asks=of.client_certificates))
+
+
 def dicom_peer(of: DicomDestination | DicomSource, calling_ae_title: str) -> Peer:
     """A DICOM application."""
-    return Peer(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title)
+    return Peer(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title, tls=tls_files(of.tls))
 
 
 def own_listener(of: Receiver, timeout_s: float) -> Peer:
@@ -99,6 +118,9 @@ def callers(settings: Settings) -> list[AllowedSender]:
     own_hosts = {"127.0.0.1", "::1", settings.receiver.own_host}
     return [
         *(AllowedSender(settings.receiver.ae_title, host) for host in sorted(own_hosts)),
-        *(AllowedSender(sender.ae_title, sender.host) for sender in settings.senders),
+        *(
+            AllowedSender(sender.ae_title, sender.host, certificates=frozenset(sender.certificates))
+            for sender in settings.senders
+        ),
         *(AllowedSender(to.ae_title, to.host, stores=False) for to in committing(settings)),
     ]

@@ -65,15 +65,16 @@ class HostNames:
 
     def watch(self, hosts: Iterable[str]) -> None:
         """Starts to look up those of `hosts` that are names, and waits up to 2 s for the first answers."""
-        names = [self._watched(host) for host in hosts if _literal(host) is None]
+        names = [self._watched(host) for host in hosts if _network(host) is None]
         deadline = time.monotonic() + _FIRST_S
         for name in names:
             name.looked.wait(max(0.0, deadline - time.monotonic()))
 
     def is_at(self, host: str, address: str) -> bool | None:
-        """Whether `address` belongs to `host`, a name or an address; None: the name is not resolved yet."""
-        if (literal := _literal(host)) is not None:
-            return plain(address) == literal
+        """Whether `address` belongs to `host`: a name, an address, or a network such as 192.0.2.0/24; None: the name is
+        not resolved yet."""
+        if (network := _network(host)) is not None:
+            return ipaddress.ip_address(plain(address)) in network
         name = self._watched(host)
         if name.addresses is not None and plain(address) in name.addresses:
             return True
@@ -111,8 +112,9 @@ class HostNames:
             name.asked.clear()
 
 
-def _literal(host: str) -> str | None:
+def _network(host: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The network that `host` is, or that has the one address that it is; None: it is a name."""
     try:
-        return plain(host)
+        return ipaddress.ip_network(host if "/" in host else plain(host))
     except ValueError:
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.status import code_to_category
 from pynetdicom.transport import AssociationSocket
 
-from dicom_io.errors import NotAccepted, Rejected, Unreachable
+from dicom_io.errors import CertificatesUnusable, NotAccepted, Rejected, Unreachable
 from dicom_io.network.pace import Pace
+from dicom_io.network.tls import TlsFiles
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class Peer:
 
     Attributes:
         pace: of all that is sent to it; None: as fast as it goes.
+        tls: the node's certificates, if the connection is by TLS.
     """
 
     ae_title: str
@@ -49,6 +52,7 @@ class Peer:
     timeout_s: float
     calling_ae_title: str
     pace: Pace | None = field(default=None, compare=False)
+    tls: TlsFiles | None = None
 
     def __str__(self) -> str:
         return f"{self.ae_title} at {self.host}:{self.port}"
@@ -82,6 +86,7 @@ class Peer:
                 contexts,
                 ae_title=self.ae_title,
                 ext_neg=list(roles),
+                tls_args=self._tls(),
                 evt_handlers=[(evt.EVT_CONN_OPEN, _limit, [self.timeout_s, self.pace]), *handlers],
             )
         except OSError as error:  # name resolution, which pynetdicom does not catch
@@ -100,14 +105,33 @@ class Peer:
             raise NotAccepted(f"{self} does not accept {_names(association.rejected_contexts)}")
         raise Unreachable(f"{self} {self._silence()}")
 
+    def _tls(self) -> tuple[ssl.SSLContext, str] | None:
+        """
+        Raises:
+            Unreachable: the certificates cannot be used.
+        """
+        if self.tls is None:
+            return None
+        try:
+            return self.tls.client(), self.tls.server_name or self.host
+        except CertificatesUnusable as error:
+            raise Unreachable(f"{self}: {error}") from error
+
     def _silence(self) -> str:
         """Why there was no answer: pynetdicom does not say it."""
         try:
-            socket.create_connection((self.host, self.port), timeout=_PROBE_S).close()
+            with socket.create_connection((self.host, self.port), timeout=_PROBE_S) as probe:
+                if (tls := self._tls()) is not None:
+                    with tls[0].wrap_socket(probe, server_hostname=tls[1]) as encrypted:
+                        encrypted.recv(1)  # TLS 1.3 tells only now that it refuses the node's certificate
         except ConnectionRefusedError:
             return "refuses connections: nothing listens at this port"
         except TimeoutError:
             pass
+        except ssl.SSLCertVerificationError as error:
+            return f"shows a certificate that is not accepted: {error.verify_message}"
+        except ssl.SSLError as error:
+            return f"ends the TLS handshake: {(error.reason or 'no reason given').replace('_', ' ').lower()}"
         except OSError as error:
             return f"cannot be reached: {error.strerror}"
         return f"does not answer (waited up to {self.timeout_s:g} s)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from dicom_io.network.scp_gate import Refusal
 from dicom_io.network.scp_messages import StreamingDIMSE
 from dicom_io.network.scp_request import Names
 from dicom_io.network.scp_stream import ReceivingServer, StreamingHandler
+from dicom_io.network.tls import ServerTls, names_of
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +79,22 @@ class AllowedSender:
 
     Attributes:
         stores: False for an application that may only report on storage commitments.
+        certificates: the names, one of which its certificate must have; it must use TLS then. None: any, or no TLS.
     """
 
     ae_title: str
     host: str | None = None
     stores: bool = True
+    certificates: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class TlsAddress:
+    """A second address of a listener, for TLS alone."""
+
+    host: str
+    port: int
+    tls: ServerTls
 
 
 @dataclass(frozen=True)
@@ -127,17 +140,20 @@ class Listener:
         hear: Hear | None = None,
         refused_classes: RefusedClasses | None = None,
         look_up: Callable[[str], frozenset[str]] = addresses_of,
+        by_tls: TlsAddress | None = None,
     ) -> None:
         """`look_up`: finds the addresses of a host name. It may be slow: it runs in a thread of its own."""
         self._hosts = HostNames(look_up)
-        self._address = (host, port)
+        self._addresses: list[tuple[str, int, ServerTls | None]] = [(host, port, None)]
+        if by_tls is not None:
+            self._addresses.append((by_tls.host, by_tls.port, by_tls.tls))
         self._senders = tuple(senders)
         self._incoming = incoming
         self._intake = intake
         self._limits = limits
         self._hear = hear
         self._refused_classes = refused_classes
-        self._server: ReceivingServer | None = None
+        self._servers: list[ReceivingServer] = []
         self._ae = AE(ae_title)
         self._ae.add_supported_context(Verification)  # pynetdicom needs one; `server.takes` below decides
         self._ae.maximum_associations = 2 * limits.max_associations  # `Places` enforces the limit
@@ -147,7 +163,15 @@ class Listener:
     @property
     def port(self) -> int:
         """The listening port; if port 0 was configured, the port that the system chose."""
-        return self._address[1]
+        return self._port(0)
+
+    @property
+    def tls_port(self) -> int:
+        """The same of the address for TLS."""
+        return self._port(1)
+
+    def _port(self, number: int) -> int:
+        return int(self._servers[number].server_address[1]) if self._servers else self._addresses[number][1]
 
     def start(self) -> None:
         """Starts to listen. Deletes files that an earlier process received incompletely: they were not acknowledged.
@@ -159,64 +183,80 @@ class Listener:
         self._incoming.mkdir(parents=True, exist_ok=True)
         for leftover in self._incoming.glob("*.part"):
             leftover.unlink()
+        places: Places[object] = Places(self._limits.max_associations, self._limits.max_associations_per_peer)
+        servers: list[ReceivingServer] = []
+        for host, port, tls in self._addresses:
+            try:
+                servers.append(self._make_server(host, port, tls, places))
+            except OSError as error:
+                for server in servers:
+                    server.server_close()
+                about = "receiver" if tls is None else "receiver.tls"
+                raise NotListening(
+                    f"Cannot listen on {host}:{port}: {error.strerror}. Set another {about}.port or {about}.host."
+                ) from error
+        self._hosts.watch(sender.host for sender in self._senders if sender.host is not None)
+        self._servers = servers
+        for server in servers:
+            self._ae._servers.append(server)  # type: ignore[arg-type]  # its shutdown() removes it from this list
+            threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
+            by = "" if server.tls is None else " by TLS"
+            log.info("listening as %s at %s:%d%s", self._ae.ae_title, *server.server_address[:2], by)
+
+    def _make_server(self, host: str, port: int, tls: ServerTls | None, places: Places[object]) -> ReceivingServer:
+        """
+        Raises:
+            OSError: nobody can listen there.
+        """
         reports = [] if self._hear is None else [(evt.EVT_N_EVENT_REPORT, answer_report, [self._hear])]
-        try:
-            server = self._ae.make_server(
-                self._address,
-                evt_handlers=[
-                    (evt.EVT_REQUESTED, self._limit_caller),
-                    (evt.EVT_ACCEPTED, self._report_refused_classes),
-                    (evt.EVT_C_STORE, self._store),
-                    *reports,
-                ],
-                server_class=ReceivingServer,
-                request_handler=StreamingHandler,
-            )
-        except OSError as error:
-            host, port = self._address
-            raise NotListening(
-                f"Cannot listen on {host}:{port}: {error.strerror}. Set another receiver.port or receiver.host."
-            ) from error
+        server = self._ae.make_server(
+            (host, port),
+            evt_handlers=[
+                (evt.EVT_REQUESTED, self._limit_caller),
+                (evt.EVT_ACCEPTED, self._report_refused_classes),
+                (evt.EVT_C_STORE, self._store),
+                *reports,
+            ],
+            server_class=ReceivingServer,
+            request_handler=StreamingHandler,
+        )
         server = cast(ReceivingServer, server)
         server.open_file = self._open
         server.takes = supported_contexts(reports=self._hear is not None)
         server.judge = self._judge
-        self._hosts.watch(sender.host for sender in self._senders if sender.host is not None)
-        server.places = Places(self._limits.max_associations, self._limits.max_associations_per_peer)
+        server.places = places
         server.patience_s = self._limits.association_timeout_s
-        self._ae._servers.append(server)  # type: ignore[arg-type]  # its shutdown() removes it from this list
-        self._server = server
-        self._address = (self._address[0], server.server_address[1])
-        threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
-        log.info("listening as %s at %s:%d", self._ae.ae_title, *self._address)
+        server.tls = tls
+        return server
 
     def stop(self, grace_s: float) -> None:
         """Accepts no more associations, waits `grace_s` seconds for the open ones to end, and aborts the rest."""
         self._hosts.stop()
-        if self._server is None:
-            return
-        associations = self._server.active_associations
-        self._server.shutdown()
-        self._server = None
+        associations = [association for server in self._servers for association in server.active_associations]
+        for server in self._servers:
+            server.shutdown()
+        self._servers = []
         deadline = time.monotonic() + grace_s
         for association in associations:
             association.join(timeout=max(0.0, deadline - time.monotonic()))
         _abort([association for association in associations if association.is_alive()])
 
-    def _judge(self, names: Names, address: str) -> Refusal | None:
+    def _judge(self, names: Names, address: str, certificate: frozenset[str] | None) -> Refusal | None:
         if names.called != self._ae.ae_title.strip():
             return Refusal(*_UNKNOWN_CALLED, f"{names.calling!r} at {address} calls {names.called!r}")
-        found = self._known(names.calling, address)
+        found = self._known(names.calling, address, certificate)
         if any(found.values()):
             return None
         if None in found.values():
             return Refusal(*_NOT_NOW, f"the host of sender {names.calling!r} does not resolve so far")
-        return Refusal(*_UNKNOWN_CALLER, f"{names.calling!r} at {address} is not among the senders")
+        return Refusal(*_UNKNOWN_CALLER, f"{names.calling!r} at {address} is not among the senders{_by(certificate)}")
 
     def _limit_caller(self, event: evt.Event) -> None:
         """Limits the presentation contexts of an accepted caller: a sender with stores=False may not store."""
         title = (cast(A_ASSOCIATE, event.assoc.requestor.primitive).calling_ae_title or "").strip()
-        found = self._known(title, event.assoc.requestor.address)
+        connection = event.assoc.dul.socket.socket if event.assoc.dul.socket is not None else None
+        certificate = names_of(connection) if isinstance(connection, ssl.SSLSocket) else None
+        found = self._known(title, event.assoc.requestor.address, certificate)
         if not any(is_at and sender.stores for sender, is_at in found.items()):
             event.assoc.acceptor.supported_contexts = supported_contexts(stores=False, reports=self._hear is not None)
 
@@ -226,10 +266,12 @@ class Listener:
             title = event.assoc.requestor.ae_title.strip()
             self._refused_classes(title, sorted({str(context.abstract_syntax) for context in refused}))
 
-    def _known(self, title: str, address: str) -> dict[AllowedSender, bool | None]:
-        """The senders with this AE title, and whether each is at `address`; None: its host name is not resolved yet."""
+    def _known(self, title: str, address: str, certificate: frozenset[str] | None) -> dict[AllowedSender, bool | None]:
+        """The senders with this AE title, and whether each is at `address` with this certificate; None: its host name
+        is not resolved yet."""
         return {
-            sender: sender.host is None or self._hosts.is_at(sender.host, address)
+            sender: not (sender.certificates and sender.certificates.isdisjoint(certificate or ()))
+            and (sender.host is None or self._hosts.is_at(sender.host, address))
             for sender in self._senders
             if sender.ae_title.strip() == title
         }
@@ -275,6 +317,13 @@ class Listener:
                 priority=int(request.Priority),
             )
         )
+
+
+def _by(certificate: frozenset[str] | None) -> str:
+    """How a caller that is refused came, for the log."""
+    if certificate is None:
+        return ""
+    return f" by TLS, with a certificate of {', '.join(sorted(certificate)) or 'nobody'}"
 
 
 def _where(error: Exception) -> str:

@@ -12,6 +12,7 @@ import logging
 import os
 import selectors
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -24,6 +25,7 @@ from pynetdicom.transport import AssociationServer
 
 from dicom_io.network.places import NoPlace, Places
 from dicom_io.network.scp_request import FIXED, Names, NotARequest, length_of, names_in, tidy
+from dicom_io.network.tls import ServerTls, names_of
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +53,9 @@ class Refusal:
         return struct.pack(">BxLxBBB", 3, 4, self.result, self.source, self.reason)
 
 
-Judge = Callable[[Names, str], Refusal | None]
-"""Returns the refusal for AE titles and an address that may not associate. It must not block."""
+Judge = Callable[[Names, str, frozenset[str] | None], Refusal | None]
+"""Returns the refusal for AE titles, an address, and the names of a certificate (None: without TLS) that may not
+associate. It must not block."""
 _BUSY = Refusal(2, 3, 2, "the limit of associations, in total or for its address, is reached")
 
 
@@ -62,6 +65,7 @@ class _Waiting:
 
     Attributes:
         refused: it has got its refusal; what it still sends is discarded until it closes.
+        shaken: its TLS handshake is complete, or it has none.
     """
 
     socket: socket.socket
@@ -70,6 +74,11 @@ class _Waiting:
     request: bytearray = field(default_factory=bytearray)
     wanted: int = 6
     refused: bool = False
+    shaken: bool = True
+
+    @property
+    def certificate(self) -> frozenset[str] | None:
+        return names_of(self.socket) if isinstance(self.socket, ssl.SSLSocket) else None
 
     @property
     def host(self) -> str:
@@ -82,13 +91,15 @@ class Gate(AssociationServer):
     Attributes:
         judge: decides who may not associate.
         places: the places of the associations.
-        patience_s: time within which a request must arrive.
+        patience_s: time within which a request must arrive, with the TLS handshake before it.
+        tls: of a server that takes connections by TLS alone.
     """
 
     request_queue_size = _BACKLOG
     judge: Judge
     places: Places[object]
     patience_s: float
+    tls: ServerTls | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -149,7 +160,15 @@ class Gate(AssociationServer):
                 time.sleep(_PAUSE_S)  # the connection stays in the kernel's queue
             return
         connection.setblocking(False)
-        waiting = _Waiting(connection, address, time.monotonic() + self.patience_s)
+        if self.tls is not None:
+            try:
+                context = self.tls.context()
+                connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            except OSError:  # it was closed meanwhile
+                connection.close()
+                return
+        deadline = time.monotonic() + self.patience_s
+        waiting = _Waiting(connection, address, deadline, shaken=self.tls is None)
         leaves = self._waiting.take(waiting, waiting.host, waits=True)
         if leaves is not None:
             self._close(leaves, selector)
@@ -158,15 +177,25 @@ class Gate(AssociationServer):
 
     def _serve(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
         try:
+            if not waiting.shaken:
+                selector.modify(waiting.socket, selectors.EVENT_READ, waiting)
+                waiting.socket.do_handshake()  # type: ignore[attr-defined]  # TLS's, if it is not shaken
+                waiting.shaken = True
             self._read(waiting, selector)
-        except BlockingIOError:
+            # What TLS has decrypted already wakes no selector.
+            while waiting in self._open and isinstance(waiting.socket, ssl.SSLSocket) and waiting.socket.pending():
+                self._read(waiting, selector)
+        except (BlockingIOError, ssl.SSLWantReadError):
             pass
-        except (NotARequest, OSError) as fault:
-            if isinstance(fault, NotARequest):
-                self._log_once(waiting.host, f"a connection from {waiting.host} is ended: {fault}")
-                self._answer_and_drain(waiting, _ABORT)
-            else:
-                self._close(waiting, selector)
+        except ssl.SSLWantWriteError:
+            selector.modify(waiting.socket, selectors.EVENT_WRITE, waiting)
+        except NotARequest as fault:
+            self._log_once(waiting.host, f"a connection from {waiting.host} is ended: {fault}")
+            self._answer_and_drain(waiting, _ABORT)
+        except OSError as fault:
+            if not waiting.shaken:
+                self._log_once(waiting.host, f"TLS with {waiting.host} failed: {_why(fault)}")
+            self._close(waiting, selector)
         except Exception as fault:  # noqa: BLE001 - an error of the node ends one connection, not all
             log.error("%s while a connection was read", type(fault).__name__)
             self._close(waiting, selector)
@@ -199,7 +228,7 @@ class Gate(AssociationServer):
     def _judge(self, waiting: _Waiting) -> None:
         if not waiting.request[7] & 1:
             self._refuse(waiting, Refusal(1, 2, 2, "it speaks another version of the protocol"))
-        elif refusal := self.judge(names_in(bytes(waiting.request)), waiting.host):
+        elif refusal := self.judge(names_in(bytes(waiting.request)), waiting.host, waiting.certificate):
             self._refuse(waiting, refusal)
 
     def _admit(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
@@ -258,3 +287,11 @@ class Gate(AssociationServer):
                 self._logged.clear()
             self._logged[host, message] = None
             log.warning("%s (logged once)", message)
+
+
+def _why(fault: OSError) -> str:
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return f"its certificate: {fault.verify_message}"
+    if isinstance(fault, ssl.SSLError):
+        return (fault.reason or "no reason given").replace("_", " ").lower()
+    return "the connection was closed"

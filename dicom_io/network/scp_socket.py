@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import ssl
 import time
 
 from pynetdicom.association import Association
@@ -41,7 +42,7 @@ class LookaheadSocket(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether something can be read. Uses poll: pynetdicom's select fails for descriptors above 1023."""
-        if self._put_back:
+        if self._put_back or self.has_decrypted:
             return True
         if self.socket is None:
             return False
@@ -52,6 +53,11 @@ class LookaheadSocket(AssociationSocket):
             self.event_queue.put(CONNECTION_CLOSED)
             return False
         return bool(poll.poll(0))
+
+    @property
+    def has_decrypted(self) -> bool:
+        """Whether TLS has bytes that were decrypted and not read: no poll tells of them."""
+        return isinstance(self.socket, ssl.SSLSocket) and bool(self.socket.pending())
 
     def put_back(self, data: bytes) -> None:
         self._put_back = data + self._put_back
@@ -109,19 +115,36 @@ class LookaheadSocket(AssociationSocket):
 
     def _recv_into(self, view: memoryview) -> int:
         """Reads what is there, and waits only if nothing is: socket.recv_into would ask the system to wait before each
-        read, and to set the timeout before and after it."""
+        read, and to set the timeout before and after it. TLS must read for itself."""
         while True:
             connection = self._open_socket
+            if isinstance(connection, ssl.SSLSocket):
+                return self._decrypt_into(connection, view)
             try:
                 return os.readv(connection.fileno(), (view,))
             except BlockingIOError:  # it has a timeout, which makes it non-blocking for the system
                 self._wait(connection)
 
+    def _decrypt_into(self, connection: ssl.SSLSocket, view: memoryview) -> int:
+        timeout = connection.gettimeout()
+        patience = self._patience(timeout)
+        if patience is not None and patience <= 0:
+            raise TimeoutError
+        connection.settimeout(patience)
+        try:
+            return connection.recv_into(view)
+        finally:
+            connection.settimeout(timeout)
+
+    def _patience(self, timeout: float | None) -> float | None:
+        """Seconds that a read may still wait, of a socket with this timeout; None: for ever."""
+        if self.deadline is None:
+            return timeout
+        left = self.deadline - time.monotonic()
+        return left if timeout is None else min(left, timeout)
+
     def _wait(self, connection: socket.socket) -> None:
-        patience = connection.gettimeout()
-        if self.deadline is not None:
-            left = self.deadline - time.monotonic()
-            patience = left if patience is None else min(left, patience)
+        patience = self._patience(connection.gettimeout())
         if _TCP_QUICKACK is not None:  # not sticky; acknowledges at once what was read
             connection.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
         poll = select.poll()

@@ -167,7 +167,7 @@ class StreamingDUL(DULServiceProvider):
             poll.register(self._wake_read, select.POLLIN)
             if not self._dimse.is_busy:
                 poll.register(stream.socket, select.POLLIN)
-            poll.poll(NAP_S * 1000)
+            poll.poll(0 if stream.has_decrypted and not self._dimse.is_busy else NAP_S * 1000)
             with suppress(BlockingIOError):
                 self._wake_read.recv(4096)
             if self._dimse.is_busy or not self.to_provider_queue.empty():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def check(
 
     settings = load(config)
     configuration = CheckResult("configuration", True, str(config))
-    answers = [configuration, *check_everything(settings)]
+    answers = [configuration, *check_everything(settings, time.time())]
     if as_json:
         typer.echo(json.dumps([asdict(answer) for answer in answers], indent=2))
     else:

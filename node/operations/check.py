@@ -20,6 +20,7 @@ from node.delivery.destinations import mllp_peer
 from node.delivery.fhir_server import fhir_echo
 from node.delivery.mllp import mllp_connects
 from node.mail.server import MailRefused, mail_echo
+from node.operations.certificates import certificates
 from node.operations.machine import CheckResult, database, descriptors, disk, reference, weights
 from node.peers import committing, dicom_peer, own_listener, web_peer
 from node.webhooks.message import SecretUnusable, secret_of
@@ -32,9 +33,9 @@ NO_DESTINATION = CheckResult(
 
 
 def checks(settings: Settings) -> list[Check]:
-    """All checks: who may send, where results go, database, disk, weights, the reader's threads unless they are set,
-    the reference set and the device if they are named, each destination and its storage commitment, each webhook, each
-    source, the mail server, and the addresses for HL7 messages and of the page."""
+    """All checks: who may send, where results go, database, disk, weights, the reader's
+    threads unless they are set, the reference set and the device if they are named, each destination and its storage
+    commitment, each webhook, each source, the mail server, and the addresses for HL7 messages and of the page."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: senders_reach_it(settings),
@@ -87,9 +88,10 @@ def _are_loopback(addresses: Iterable[str]) -> bool:
     return all(ip_address(address).is_loopback for address in addresses)
 
 
-def check_everything(settings: Settings) -> list[CheckResult]:
-    """The results of all checks. May import torch: a process that must not calls it in another."""
-    return ask(checks(settings))
+def check_everything(settings: Settings, now: float) -> list[CheckResult]:
+    """The results of all checks, and until when the node's certificates are valid. May import torch: a process that
+    must not calls it in another."""
+    return [*ask(checks(settings)), *certificates(settings, now)]
 
 
 def ask(asked: Sequence[Check]) -> list[CheckResult]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from models.types.words import counted
 from node.delivery.orphaned import orphaned, waiting_for
+from node.operations.certificates import certificates
 from node.operations.day import Day, DestinationWord, destination_words, view_day
 from node.operations.drift import drift
 from node.operations.machine import disk
@@ -32,7 +33,7 @@ class Need:
 
     Attributes:
         about: what it concerns, for pages ("disk", "delivery", "quarantine", "failed", "stranded", "reader",
-            "drift").
+            "drift", "certificate").
         says: what is wrong.
         cure: what to do.
         of: the part that it concerns: a destination, a kind of job; "" where there is one only.
@@ -76,6 +77,10 @@ def _needs(
     room = disk(settings)
     if not room.ok:
         yield Need("disk", room.says, "Free some space, or mend the folder: senders are refused until then.")
+    for certificate in certificates(settings, now):
+        if not certificate.ok or certificate.warns:
+            cure = "DICOM TLS reads a new file by itself; for the page, start the node again."
+            yield Need("certificate", f"{certificate.about}: {certificate.says}", cure, of=certificate.about)
     if day.to_read and not day.being_read and _waits_since(session) < now - STALLED_S:
         says = f"{counted(day.to_read, 'image')} {'waits' if day.to_read == 1 else 'wait'}, and none is being read"
         if (day.last_read_at or 0) < now - STALLED_S:

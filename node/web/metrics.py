@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from node.operations.certificates import own_certificates
 from node.operations.day import destination_words, first_report_seconds, view_day
 from node.operations.needs import needs
 from node.operations.webhooks import webhook_words
@@ -26,7 +27,7 @@ _SETTLES_S = 5.0
 """Rows younger than this are left to the next scrape: one with an earlier time may still be committed."""
 _STAGE_S = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
 _REPORT_S = (5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
-_NEEDS = ("disk", "reader", "delivery", "quarantine", "failed", "stranded", "drift")
+_NEEDS = ("disk", "reader", "delivery", "quarantine", "failed", "stranded", "drift", "certificate")
 
 
 class Metrics:
@@ -66,6 +67,9 @@ class Metrics:
         self._lag = _gauge("delivery_lag_seconds", "How long the oldest result waits.", registry, "destination")
         self._disk_free = _gauge("disk_free_bytes", "Free space of the data folder's disk.", registry)
         self._disk_floor = _gauge("disk_min_free_bytes", "Below this, images are refused.", registry)
+        self._certificates = _gauge(
+            "certificate_expires_seconds", "When a certificate of the node expires, since the epoch.", registry, "of"
+        )
         self._needs = _gauge("needs_a_person", "Whether something needs a person.", registry, "about")
         Info("mammo_node", "The models, and the device that was asked for.", registry=registry).info(
             {"bundle": settings.reader.bundle, "device": settings.reader.device}
@@ -132,6 +136,8 @@ class Metrics:
         except OSError:
             self._disk_free.set(0)
         self._disk_floor.set(settings.receiver.min_free_mb * MB)
+        for certificate in own_certificates(settings):
+            self._certificates.labels(certificate.of).set(certificate.ends or 0)
         found = {need.about for need in needs(session, settings, view_day(session, names, now), words, now)}
         for about in _NEEDS:
             self._needs.labels(about).set(about in found)

@@ -50,9 +50,16 @@ class Orthanc:
     def post(self, path: str, body: object) -> object:
         return json.loads(self._call("POST", path, json.dumps(body).encode()) or b"null")
 
-    def knows_modality(self, name: str, ae_title: str, host: str, port: int) -> None:
+    def knows_modality(self, name: str, ae_title: str, host: str, port: int, *, by_tls: bool = False) -> None:
         """Makes the node a modality of Orthanc, to send to and to receive from."""
-        modality = {"AET": ae_title, "Host": host, "Port": port, "AllowStore": True, "AllowFind": True}
+        modality = {
+            "AET": ae_title,
+            "Host": host,
+            "Port": port,
+            "AllowStore": True,
+            "AllowFind": True,
+            "UseDicomTls": by_tls,
+        }
         self._call("PUT", f"/modalities/{name}", json.dumps(modality).encode())
 
     def upload(self, path: Path) -> str:

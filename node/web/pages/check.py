@@ -32,14 +32,14 @@ def run_check(request: Request, csrf: Annotated[str, Form()] = "") -> Response:
     if not desk.checking.acquire(blocking=False):
         raise HTTPException(409, "Somebody else checks at this moment: try again when that is done.")
     try:
-        return page(request, "check.html", results=_check(desk.settings))
+        return page(request, "check.html", results=_check(desk.settings, desk.now()))
     finally:
         desk.checking.release()
 
 
-def _check(settings: Settings) -> list[CheckResult]:
+def _check(settings: Settings, now: float) -> list[CheckResult]:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.submit(check_everything, settings).result()
+            return pool.submit(check_everything, settings, now).result()
         except BrokenProcessPool:
             return [CheckResult("check", False, "the process that checks ended: is there too little memory?")]

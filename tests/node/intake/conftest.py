@@ -23,7 +23,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from sqlalchemy import select
 
 from dicom_io.network.host_names import addresses_of
-from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits, RefusedClasses
+from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits, RefusedClasses, TlsAddress
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.tables import Instance, Job, Study
@@ -167,6 +167,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
         data_dir: Path = tmp_path / "data",
         refused_classes: RefusedClasses | None = None,
         look_up: Callable[[str], frozenset[str]] = addresses_of,
+        by_tls: TlsAddress | None = None,
     ) -> ListeningNode:
         data_dir.mkdir(exist_ok=True)
         if not (tmp_path / "queue.sqlite").exists():
@@ -184,6 +185,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
             listening or ListenerLimits(),
             refused_classes=refused_classes,
             look_up=look_up,
+            by_tls=by_tls,
         )
         listener.start()
         started.append(ListeningNode(data_dir, sessions, receiving, listener, clock))

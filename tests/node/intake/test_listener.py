@@ -208,7 +208,7 @@ def test_an_internal_error_is_answered_as_a_failure_without_patient_data(
 
 def test_pynetdicom_in_the_receiver_logs_no_requests(listening_node, mammogram):
     with listening_node.association() as association:
-        (ours,) = listening_node.listener._server.active_associations
+        (ours,) = listening_node.listener._servers[0].active_associations
         assert association.send_c_store(mammogram()).Status == 0x0000
         for event in (evt.EVT_DIMSE_RECV, evt.EVT_DIMSE_SENT, evt.EVT_PDU_RECV, evt.EVT_PDU_SENT):
             assert ours.get_handlers(event) == []

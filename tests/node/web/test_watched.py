@@ -51,7 +51,7 @@ def test_the_metrics_have_nothing_of_a_patient(scraped: str, mammogram_study: De
 
 
 def test_the_rules_and_the_dashboard_ask_for_metrics_that_there_are(scraped: str):
-    there = set(re.findall(r"^(mammo_node_\w+)[ {]", scraped, re.MULTILINE)) | {"mammo_node_jobs"}
+    there = set(re.findall(r"^(?:# TYPE )?(mammo_node_\w+)[ {]", scraped, re.MULTILINE))
     texts = [(FOLDER / name).read_text() for name in ("alerts.yml", "grafana-dashboard.json")]
     asked = {name for text in texts for name in re.findall(r"\bmammo_node_\w+", text)}
     assert asked
