@@ -134,6 +134,7 @@ class Settings(BaseSettings):
     database_url: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     time_zone: TimeZone | None = None
+    language: Literal["en", "de", "es", "fr"] = "en"
     installation: Installation = Installation()
     receiver: Receiver = Receiver()
     senders: tuple[Sender, ...] = ()

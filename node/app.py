@@ -21,6 +21,7 @@ from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.peer import Peer
 from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import count_instances
+from dicom_io.results.language import language_of
 from models.bundles.bundle import Bundle, BundleError, find_bundle, read_bundle, verify
 from models.reference.reference_file import ReferenceUnusable, read_reference
 from models.reference.tenths import Reference
@@ -140,6 +141,7 @@ def _loops(
         coded_category=settings.birads.coded_category,
         reference=reference,
         patient_id_system=settings.installation.patient_id_system or "",
+        language=language_of(settings.language),
     )
     loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
     for destination in settings.destinations:

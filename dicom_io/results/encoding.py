@@ -13,6 +13,7 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian
 from dicom_io.device import Device, contributing_equipment
 from dicom_io.moments import stated_zone
 from dicom_io.results.fingerprints import fingerprint
+from dicom_io.results.language import ENGLISH, Language
 from dicom_io.results.profiles import Profile
 from dicom_io.results.sources import demographics
 from dicom_io.uids import derive_uid
@@ -34,6 +35,7 @@ class Encoding:
         device: the installation; part of the UIDs.
         coded_category: whether breasts and the exam get a coded BI-RADS category if a probability implies one
             (setting).
+        language: of the free text of SR, summary page and messages (setting).
         patient_id_system: the URI of the authority that issues the site's patient IDs, for images that name none
             (setting); "" if it is not set. For messages only.
         again: how often an object of the same content was rejected before; part of the UID.
@@ -46,6 +48,7 @@ class Encoding:
     began_at: datetime
     device: Device
     coded_category: bool = False
+    language: Language = ENGLISH
     patient_id_system: str = ""
     again: int = 0
 

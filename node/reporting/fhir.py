@@ -108,10 +108,12 @@ def encode_fhir(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Enc
 
 def _report(exam: ExamReading, study: _Study, results: list[str]) -> Resource:
     encoding = study.encoding
-    sentences = [statement.sentence for statement in statements(exam, encoding.bundles[0])]
+    say = encoding.language.say
+    sentences = [say(statement.sentence) for statement in statements(exam, encoding.bundles[0])]
     paragraphs = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
     return {
         "resourceType": "DiagnosticReport",
+        "language": encoding.language.code,
         "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'},
         "identifier": [_own(study.uid("report"))],
         "status": "partial",
@@ -124,7 +126,7 @@ def _report(exam: ExamReading, study: _Study, results: list[str]) -> Resource:
         "issued": encoding.written_at.isoformat(timespec="seconds"),
         "result": [{"reference": _urn(uid)} for uid in results],
         "imagingStudy": [study.imaging_study()],
-        "conclusion": "\n".join(summary_sentences(exam, encoding.revision)),
+        "conclusion": "\n".join(map(say, summary_sentences(exam, encoding.revision))),
         "conclusionCode": [_concept(outcome(exam))],
     }
 
@@ -142,7 +144,9 @@ def _observations(exam: ExamReading, study: _Study) -> Iterator[tuple[str, Resou
         uid = study.uid("lesion", lesion.tracked.uid)
         observation = _observation(study, uid, lesion.scored, (lesion.found,), lesion.properties)
         observation["identifier"].append({"system": "urn:dicom:uid", "value": f"urn:oid:{lesion.tracked.uid}"})
-        observation["note"] = [{"text": text} for text in (lesion.tracked.identifier, *lesion.sentences)]
+        observation["note"] = [
+            {"text": text} for text in (lesion.tracked.identifier, *map(study.encoding.language.say, lesion.sentences))
+        ]
         yield uid, observation
 
 
@@ -176,7 +180,7 @@ def _unread(study: _Study, uid: str) -> Resource:
         "code": {"coding": [_coding(own_codes.MALIGNANCY_SCORE)], "text": "exam, score"},
         **study.common(),
         "issued": study.encoding.written_at.isoformat(timespec="seconds"),
-        "dataAbsentReason": {"coding": [_NO_VALUE], "text": NOTHING_READ},
+        "dataAbsentReason": {"coding": [_NO_VALUE], "text": study.encoding.language.say(NOTHING_READ)},
         "bodySite": _concept(codes.BREAST),
         "device": _reference("Device", _own(study.encoding.device.uid), f"{MODEL}, {RESEARCH_USE}"),
         "derivedFrom": [study.imaging_study()],

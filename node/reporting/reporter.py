@@ -23,6 +23,7 @@ from dicom_io.headers import describe, scanner_of
 from dicom_io.results.encode import ResultObject, encode_results
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.gsps.display import is_grey
+from dicom_io.results.language import ENGLISH, Language
 from dicom_io.results.outputs import OUTPUTS
 from dicom_io.results.profiles import MESSAGES, Profile, ResultKind
 from dicom_io.results.sources import identity
@@ -89,7 +90,7 @@ class Reporter:
         recall_threshold: the site's: a probability (0..1) above it is a recall.
         coded_category: see Encoding.
         reference: the reference set that ranks the exams' scores, if the site uses one.
-        patient_id_system: see Encoding.
+        patient_id_system, language: see Encoding.
     """
 
     sessions: Sessions
@@ -106,6 +107,7 @@ class Reporter:
     coded_category: bool = False
     reference: Reference | None = None
     patient_id_system: str = ""
+    language: Language = ENGLISH
 
     def run(self, stop: threading.Event) -> None:
         """Reports until `stop` is set."""
@@ -276,6 +278,7 @@ class Reporter:
             device=self.device,
             coded_category=self.coded_category,
             patient_id_system=self.patient_id_system,
+            language=self.language,
         )
 
     def _begun_at(self, held: Claim) -> float:

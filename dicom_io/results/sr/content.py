@@ -26,6 +26,7 @@ from dicom_io.headers import kind_of
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding
+from dicom_io.results.language import Language
 from dicom_io.results.observer import device_observer
 from dicom_io.results.scored import outcome
 from dicom_io.results.sources import patient_orientation, spacing_mm
@@ -50,7 +51,7 @@ def measurement_report(
         sources: the header of every instance of the study, by SOP Instance UID.
         segs: the segmentations of the lesions that the report describes.
     """
-    drawn: list[ContentSequence] = [*lesion_groups(exam, sources)]
+    drawn: list[ContentSequence] = [*lesion_groups(exam, sources, encoding.language)]
     scores: list[ContentSequence] = [*score_groups(exam, sources, encoding)]
     if encoding.profile.draws_exam:
         drawn, scores = [*drawn, *scores], []
@@ -58,11 +59,15 @@ def measurement_report(
     title = codes.IMAGING_MEASUREMENT_REPORT if drawn else codes.ONCOLOGY_MEASUREMENT_REPORT
     root = ContainerContentItem(name=title, template_id="1500")
     root.ContentSequence = ContentSequence()
-    root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)))
+    language = encoding.language
+    spoken = CodedConcept(language.code, "RFC5646", language.name)
+    root.ContentSequence.extend(LanguageOfContentItemAndDescendants(spoken))
     root.ContentSequence.extend(ObservationContext(observer_device_context=device_observer(encoding.device)))
     root.ContentSequence.append(CodeContentItem(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, _CONCEPT))
     root.ContentSequence.append(
-        TextContentItem(codes.SUMMARY, "\r\n".join(summary_sentences(exam, encoding.revision)), _CONTAINS)
+        TextContentItem(
+            codes.SUMMARY, "\r\n".join(map(language.say, summary_sentences(exam, encoding.revision))), _CONTAINS
+        )
     )
     if exam.images:
         root.ContentSequence.append(_image_library(exam, sources))
@@ -139,7 +144,7 @@ def _evaluations(
         container.ContentSequence.extend(group)
     container.ContentSequence.extend(concordance_items(exam, sources))
     for statement in statements(exam, encoding.bundles[0]):
-        container.ContentSequence.append(_comment(statement, sources))
+        container.ContentSequence.append(_comment(statement, sources, encoding.language))
     return container
 
 
@@ -156,8 +161,8 @@ def _summary(exam: ExamReading, segs: Iterable[Dataset]) -> CodeContentItem:
     return item
 
 
-def _comment(statement: Statement, sources: Mapping[str, Dataset]) -> TextContentItem:
-    item = TextContentItem(codes.COMMENT, statement.sentence, _CONTAINS)
+def _comment(statement: Statement, sources: Mapping[str, Dataset], language: Language) -> TextContentItem:
+    item = TextContentItem(codes.COMMENT, language.say(statement.sentence), _CONTAINS)
     instance = sources.get(statement.sop_instance_uid or "")
     if instance is not None and text(instance, "SOPClassUID"):
         is_image = kind_of(instance) not in (InstanceKind.REPORT, InstanceKind.OTHER)

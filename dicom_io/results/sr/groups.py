@@ -33,6 +33,7 @@ from pydicom import Dataset
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.geometry import frame, outline
+from dicom_io.results.language import Language
 from dicom_io.results.scored import Figure, Scored, ScoredLesion, scored_lesions, scored_wholes
 from models.types.exam import ExamReading
 
@@ -41,7 +42,7 @@ _INFERRED = RelationshipTypeValues.INFERRED_FROM
 
 
 def lesion_groups(
-    exam: ExamReading, sources: Mapping[str, Dataset]
+    exam: ExamReading, sources: Mapping[str, Dataset], language: Language
 ) -> Iterator[PlanarROIMeasurementsAndQualitativeEvaluations]:
     """Yields one group per lesion and image, the highest score first.
 
@@ -51,7 +52,7 @@ def lesion_groups(
     """
     for lesion in scored_lesions(exam):
         group = _lesion_group(lesion, sources[lesion.scored.image.sop_instance_uid])
-        for sentence in lesion.sentences:
+        for sentence in map(language.say, lesion.sentences):
             group[0].ContentSequence.append(
                 TextContentItem(codes.COMMENT, sentence, relationship_type=RelationshipTypeValues.CONTAINS)
             )

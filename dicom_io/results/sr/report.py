@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
@@ -42,6 +43,7 @@ def encode_sr(
     _check(exam, sources)
     described = described_by(exam.images, sources)
     study = described.StudyInstanceUID
+    encoding = replace(encoding, language=encoding.language.for_text_of(described))
     sr = sr_document(
         exam,
         study,

@@ -12,6 +12,7 @@ from dicom_io.errors import NotEncodable
 from dicom_io.headers import laterality_of
 from dicom_io.results.encoding import Encoding, sides, sign
 from dicom_io.results.fingerprints import exam_fingerprint
+from dicom_io.results.language import ENGLISH
 from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.sources import described_by, instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
@@ -41,6 +42,8 @@ def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encodin
         raise NotEncodable("An image that was read is not among the sources of the summary page.")
     described = described_by(exam.images, sources)
     study, content = described.StudyInstanceUID, exam_fingerprint(exam, sources)
+    if encoding.language is not ENGLISH:
+        content += f" in {encoding.language.code}"
     page = Dataset()
     page.file_meta = FileMetaDataset()
     page.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -80,7 +83,7 @@ def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Data
 def _put_pixels(page: Dataset, exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> None:
     headers = {image.sop_instance_uid: sources.get(image.sop_instance_uid, Dataset()) for image in exam.unread}
     places = {uid: Place(laterality_of(source), view_of(source)) for uid, source in headers.items()}
-    pixels = draw_page(exam, places, encoding.bundles[0])
+    pixels = draw_page(exam, places, encoding.bundles[0], encoding.language)
     page.Rows, page.Columns, page.SamplesPerPixel = pixels.shape
     page.PhotometricInterpretation = "RGB"
     page.PlanarConfiguration = 0

@@ -10,6 +10,7 @@ from PIL import Image
 
 from dicom_io.results.colours import RGB
 from dicom_io.results.encoding import titles_of
+from dicom_io.results.language import ENGLISH, Language
 from dicom_io.results.statements import NOTHING_READ
 from dicom_io.results.summary.pen import Pen
 from dicom_io.results.summary.place import Place
@@ -36,7 +37,9 @@ _HANGING = tuple((side, view) for view in ("MLO", "CC") for side in (Laterality.
 _SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
 
 
-def draw_page(exam: ExamReading, places: Mapping[str, Place], bundle: BundleId) -> NDArray[np.uint8]:
+def draw_page(
+    exam: ExamReading, places: Mapping[str, Place], bundle: BundleId, language: Language = ENGLISH
+) -> NDArray[np.uint8]:
     """The page, ROWS × COLUMNS × 3 (RGB, uint8); the same exam gives the same page. It has no patient data.
 
     Args:
@@ -44,28 +47,28 @@ def draw_page(exam: ExamReading, places: Mapping[str, Place], bundle: BundleId) 
         bundle: the models in use, named if nothing was read.
     """
     canvas = Image.new("RGB", (COLUMNS, ROWS), _PAPER)
-    _draw_header(canvas, exam, bundle)
-    _draw_views(canvas, exam, places)
-    _draw_tables(canvas, exam, places)
+    pen = Pen(canvas, language)
+    _draw_header(pen, exam, bundle)
+    _draw_views(canvas, pen, exam, places)
+    _draw_tables(pen, exam, places)
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def _draw_header(canvas: Image.Image, exam: ExamReading, bundle: BundleId) -> None:
-    pen = Pen(canvas)
+def _draw_header(pen: Pen, exam: ExamReading, bundle: BundleId) -> None:
     pen.draw.rectangle((0, 0, COLUMNS - 1, _HEADER_ROWS - 1), fill=_HEADER)
     pen.draw.line((0, _HEADER_ROWS, COLUMNS - 1, _HEADER_ROWS), fill=LINE)
-    pen.write(_MARGIN, 10, "mammo-node · AI reading", 30, WHITE)
-    warning, size = "FOR RESEARCH USE ONLY. NOT FOR DIAGNOSIS.", 20
+    pen.write(_MARGIN, 10, pen.say("mammo-node · AI reading"), 30, WHITE)
+    warning, size = pen.say("FOR RESEARCH USE ONLY. NOT FOR DIAGNOSIS."), 20
     left = COLUMNS - _MARGIN - pen.width(warning, size) - 28
     pen.draw.rounded_rectangle((left, 12, COLUMNS - _MARGIN - 1, 48), 6, fill=AMBER)
     pen.write(left + 14, 18, warning, size, BLACK)
     bundles = dict.fromkeys(str(image.reading.bundle) for image in exam.images) or {str(bundle): None}
     unread = sum(not image.on_purpose for image in exam.unread)
     models_line = f"Models: {', '.join(bundles)}   ·   {counted(len(exam.images), 'image')} read, {unread} not read"
-    pen.write(_MARGIN, 54, models_line, 16, GREY, COLUMNS - 2 * _MARGIN)
+    pen.write(_MARGIN, 54, pen.say(models_line), 16, GREY, COLUMNS - 2 * _MARGIN)
 
 
-def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, Place]) -> None:
+def _draw_views(canvas: Image.Image, pen: Pen, exam: ExamReading, places: Mapping[str, Place]) -> None:
     titles = dict(zip((image.sop_instance_uid for image in exam.images), titles_of(exam.images), strict=True))
     hung = {spot: _hung(exam.images, spot) for spot in _HANGING}
     shown = {image.sop_instance_uid for image in hung.values() if image}
@@ -73,13 +76,13 @@ def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, Pla
     bottom = _VIEWS.bottom - (_EXTRA_ROWS + 8 if extras else 0)
     for room, spot in zip(_cells(Box(_VIEWS.top, _VIEWS.left, bottom, _VIEWS.right), 2, 2), _HANGING, strict=True):
         if image := hung[spot]:
-            draw_view(canvas, room, image, titles[image.sop_instance_uid])
+            draw_view(canvas, pen, room, image, titles[image.sop_instance_uid])
         else:
             side, view = spot
-            draw_empty(canvas, room, f"{side} {view}", *_why_empty(exam, places, side, view))
+            draw_empty(pen, room, f"{side} {view}", *map(pen.say, _why_empty(exam, places, side, view)))
     if extras:
         strip = Box(_VIEWS.bottom - _EXTRA_ROWS, _VIEWS.left, _VIEWS.bottom, _VIEWS.right)
-        _draw_extras(canvas, strip, extras, titles)
+        _draw_extras(canvas, pen, strip, extras, titles)
 
 
 def _hung(images: Sequence[ExamImage], spot: tuple[Laterality, str]) -> ExamImage | None:
@@ -88,15 +91,17 @@ def _hung(images: Sequence[ExamImage], spot: tuple[Laterality, str]) -> ExamImag
     return max(candidates, key=lambda image: image.reading.malignancy, default=None)
 
 
-def _draw_extras(canvas: Image.Image, strip: Box, extras: Sequence[ExamImage], titles: Mapping[str, str]) -> None:
+def _draw_extras(
+    canvas: Image.Image, pen: Pen, strip: Box, extras: Sequence[ExamImage], titles: Mapping[str, str]
+) -> None:
     """Draws the images that are not standard views: as many as fit, then the names of the others."""
     count = len(extras) if len(extras) <= _MOST_EXTRAS else _MOST_EXTRAS - 1
     rooms = _cells(strip, 1, _MOST_EXTRAS)
     for room, image in zip(rooms, extras[:count], strict=False):
-        draw_view(canvas, room, image, titles[image.sop_instance_uid])
+        draw_view(canvas, pen, room, image, titles[image.sop_instance_uid])
     if rest := extras[count:]:
         names = ", ".join(titles[image.sop_instance_uid] for image in rest)
-        draw_empty(canvas, rooms[-1], "", f"{len(rest)} more", names)
+        draw_empty(pen, rooms[-1], "", pen.say(f"{len(rest)} more"), names)
 
 
 def _why_empty(exam: ExamReading, places: Mapping[str, Place], side: Laterality, view: str) -> tuple[str, str]:
@@ -108,12 +113,11 @@ def _why_empty(exam: ExamReading, places: Mapping[str, Place], side: Laterality,
     return "Missing" if missing else "No image", "The study holds no image of this view."
 
 
-def _draw_tables(canvas: Image.Image, exam: ExamReading, places: Mapping[str, Place]) -> None:
+def _draw_tables(pen: Pen, exam: ExamReading, places: Mapping[str, Place]) -> None:
     """Draws the scores, the notes at the bottom, and as many lesions as fit between them."""
-    pen = Pen(canvas)
     if not exam.images:
-        top = pen.write(_TABLES.left, _TABLES.top, "NOTHING WAS READ", 56, AMBER)
-        top = pen.write(_TABLES.left, top + 8, NOTHING_READ, 22, WHITE, _TABLES.width, 3)
+        top = pen.write(_TABLES.left, _TABLES.top, pen.say("NOTHING WAS READ"), 56, AMBER)
+        top = pen.write(_TABLES.left, top + 8, pen.say(NOTHING_READ), 22, WHITE, _TABLES.width, 3)
         draw_notes(pen, Box(top + 24, _TABLES.left, _TABLES.bottom, _TABLES.right), exam, places)
         return
     top = draw_scores(pen, _TABLES, exam, places) + 20

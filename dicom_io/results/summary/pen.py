@@ -8,16 +8,23 @@ from collections.abc import Iterator
 from PIL import Image, ImageDraw, ImageFont
 
 from dicom_io.results.colours import RGB
+from dicom_io.results.language import ENGLISH, Language
 
 _REPLACED = {ord("×"): "x", ord("–"): "-", ord("—"): "-", ord("‑"): "-", ord("’"): "'", ord("≥"): ">=", ord("≤"): "<="}
 _KEPT = "·…"
 
 
 class Pen:
-    """Draws on one RGB picture. The font is Pillow's, so that a page is the same on every machine."""
+    """Draws on one RGB picture. The font is Pillow's, so that a page is the same on every machine.
 
-    def __init__(self, picture: Image.Image) -> None:
+    Attributes:
+        language: in which the page speaks. Its words are written as they are: callers `say` them first.
+    """
+
+    def __init__(self, picture: Image.Image, language: Language = ENGLISH) -> None:
         self.draw = ImageDraw.Draw(picture)
+        self.language = language.in_ascii()  # the font has no other letters
+        self.say = self.language.say
         self._fonts: dict[int, ImageFont.FreeTypeFont | ImageFont.ImageFont] = {}
 
     def write(

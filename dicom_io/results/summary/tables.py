@@ -57,11 +57,11 @@ def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, Pla
         _draw_card(pen, card, side, score, ("not read", AMBER) if has_images else ("no image", GREY), exam)
     top = room.top + _CARD_ROWS + 12
     if exam.tenth is not None:
-        top = pen.write(room.left, top, tenth_sentence(exam.tenth), _HEADING, WHITE, room.width, _ALL_LINES)
-        top = pen.write(room.left, top, tenth_rule(exam.tenth), _SMALL, GREY, room.width, _ALL_LINES) + 6
-    meaning = " ".join(calibration_sentences(exam))
+        top = pen.write(room.left, top, pen.say(tenth_sentence(exam.tenth)), _HEADING, WHITE, room.width, _ALL_LINES)
+        top = pen.write(room.left, top, pen.say(tenth_rule(exam.tenth)), _SMALL, GREY, room.width, _ALL_LINES) + 6
+    meaning = " ".join(map(pen.say, calibration_sentences(exam)))
     top = pen.write(room.left, top, meaning, _TEXT, WHITE, room.width, _ALL_LINES)
-    return pen.write(room.left, top + 4, JOINING_RULE, _SMALL, GREY, room.width, _ALL_LINES)
+    return pen.write(room.left, top + 4, pen.say(JOINING_RULE), _SMALL, GREY, room.width, _ALL_LINES)
 
 
 def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) -> int:
@@ -70,13 +70,13 @@ def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) 
     Args:
         titles: the name of each image of the exam on the page.
     """
-    top = pen.write(room.left, room.top, "Lesions", _HEADING, WHITE)
+    top = pen.write(room.left, room.top, pen.say("Lesions"), _HEADING, WHITE)
     lesions = sorted(_lesions(exam, titles), key=lambda lesion: -lesion.finding.malignancy)
     if not lesions:
-        return pen.write(room.left, top + 6, NO_FINDINGS, _TEXT, WHITE, room.width, 2)
+        return pen.write(room.left, top + 6, pen.say(NO_FINDINGS), _TEXT, WHITE, room.width, 2)
     columns = [room.left + offset for offset in _COLUMNS]
     for left, words in zip(columns, ("Lesion", "Long axis", "Score", "Probability"), strict=True):
-        pen.write(left, top + 2, words, _SMALL, GREY)
+        pen.write(left, top + 2, pen.say(words), _SMALL, GREY)
     top += line_height(_SMALL) + 6
     pen.draw.line((room.left, top, room.right - 1, top), fill=LINE)
     fits = max(1, (room.bottom - top) // _ROW)
@@ -85,13 +85,15 @@ def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) 
         _draw_lesion(pen, top + 4, columns, lesion)
         top += _ROW
     if rest := len(lesions) - shown:
-        top = pen.write(room.left, top + 4, f"and {rest} more with lower scores", _TEXT, AMBER, room.width)
+        top = pen.write(room.left, top + 4, pen.say(f"and {rest} more with lower scores"), _TEXT, AMBER, room.width)
     return top
 
 
 def notes_height(pen: Pen, width: int, exam: ExamReading, places: Mapping[str, Place]) -> int:
     """The height of all notes in pixels."""
-    count = sum(len(pen.wrapped(words, _TEXT, width - _INDENT, _ALL_LINES)) for words, _ in _notes(exam, places))
+    count = sum(
+        len(pen.wrapped(pen.say(words), _TEXT, width - _INDENT, _ALL_LINES)) for words, _ in _notes(exam, places)
+    )
     return line_height(_HEADING) + 6 + count * line_height(_TEXT) if count else 0
 
 
@@ -100,15 +102,15 @@ def draw_notes(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, Plac
     notes = list(_notes(exam, places))
     if not notes:
         return
-    top = pen.write(room.left, room.top, "Please note", _HEADING, WHITE) + 6
+    top = pen.write(room.left, room.top, pen.say("Please note"), _HEADING, WHITE) + 6
     for index, (words, colour) in enumerate(notes):
         rest, lines = len(notes) - index, (room.bottom - top) // line_height(_TEXT)
         free_lines = lines if rest == 1 else lines - 1  # the last line is for the count of the notes that do not fit
         if free_lines < 1:
-            pen.write(room.left, top, f"and {rest} more", _TEXT, AMBER, room.width)
+            pen.write(room.left, top, pen.say(f"and {rest} more"), _TEXT, AMBER, room.width)
             return
         pen.draw.ellipse((room.left + 2, top + 6, room.left + 9, top + 13), fill=colour)
-        top = pen.write(room.left + _INDENT, top, words, _TEXT, WHITE, room.width - _INDENT, free_lines)
+        top = pen.write(room.left + _INDENT, top, pen.say(words), _TEXT, WHITE, room.width - _INDENT, free_lines)
 
 
 def _draw_card(
@@ -122,22 +124,22 @@ def _draw_card(
     """`without`: the words instead of a missing score, and their colour."""
     pen.draw.rounded_rectangle((room.left, room.top, room.right - 1, room.bottom - 1), 8, fill=_PANEL, outline=LINE)
     left, width = room.left + 14, room.width - 28
-    pen.write(left, room.top + 10, _BREASTS[side], _TEXT, GREY, width)
+    pen.write(left, room.top + 10, pen.say(_BREASTS[side]), _TEXT, GREY, width)
     if score is None:
         words, colour = without
-        pen.write(left, room.top + 44, words, 26, colour, width)
+        pen.write(left, room.top + 44, pen.say(words), 26, colour, width)
         return
     malignancy, likelihood = score
     if likelihood is None:
         pen.write(left, room.top + 34, f"{malignancy:.2f}", 44, WHITE, width)
-        pen.write(left, room.top + 100, "score, no probability", _SMALL, WHITE, width)
+        pen.write(left, room.top + 100, pen.say("score, no probability"), _SMALL, WHITE, width)
         return
     threshold = exam.recall_threshold
     pen.write(left, room.top + 34, percent(likelihood.probability, threshold), 44, WHITE, width)
-    top = pen.write(left, room.top + 96, f"probability · score {malignancy:.2f}", _SMALL, WHITE, width)
+    top = pen.write(left, room.top + 96, pen.say(f"probability · score {malignancy:.2f}"), _SMALL, WHITE, width)
     colour = AMBER if likelihood.is_recalled(threshold) else WHITE
-    top = pen.write(left, top, recall(likelihood, threshold), _SMALL, colour, width, 2)
-    pen.write(left, top, range_of(likelihood.category, side).meaning, _SMALL, GREY, width, 2)
+    top = pen.write(left, top, pen.say(recall(likelihood, threshold)), _SMALL, colour, width, 2)
+    pen.write(left, top, pen.say(range_of(likelihood.category, side).meaning), _SMALL, GREY, width, 2)
 
 
 def _lesions(exam: ExamReading, titles: Sequence[str]) -> Iterator[_Lesion]:
@@ -156,9 +158,9 @@ def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) ->
     pen.write(left + (chip_px - pen.width(chip, _SMALL)) // 2, top + 2, chip, _SMALL, BLACK)
     pen.write(left + 40, top, lesion.name, _TEXT, WHITE, columns[1] - left - 50)
     likelihood = finding.likelihood
-    pen.write(columns[1], top, lesion.size or "no scale", _TEXT, WHITE if lesion.size else GREY)
+    pen.write(columns[1], top, lesion.size or pen.say("no scale"), _TEXT, WHITE if lesion.size else GREY)
     pen.write(columns[2], top, f"{finding.malignancy:.2f}", _TEXT, WHITE)
-    percentage = percent(likelihood.probability) if likelihood else "none"
+    percentage = percent(likelihood.probability) if likelihood else pen.say("none")
     pen.write(columns[3], top, percentage, _TEXT, WHITE if likelihood else GREY)
 
 

@@ -26,13 +26,13 @@ _SMALL_ROOM = 250  # pixels across
 _SUB_PIXELS = 4  # binary digits
 
 
-def draw_view(canvas: Image.Image, room: Box, image: ExamImage, title: str) -> None:
+def draw_view(canvas: Image.Image, pen: Pen, room: Box, image: ExamImage, title: str) -> None:
     """Draws an image in its room: title and score above it, outlines and the lesions' numbers on it. The chest wall is
     on the side of the other breast's image."""
-    pen = Pen(canvas)
     _draw_frame(pen, room)
     malignancy, likelihood = image.reading.malignancy, image.reading.likelihood
-    inner = _draw_caption(pen, room, title, worth(malignancy, likelihood), f"score {malignancy:.2f}")
+    values = worth(malignancy, likelihood), f"score {malignancy:.2f}"
+    inner = _draw_caption(pen, room, title, *map(pen.say, values))
     if image.reading.preview is None:
         inner = _draw_no_preview(pen, inner)
     field, scale = _fitted(inner, image)
@@ -47,9 +47,8 @@ def draw_view(canvas: Image.Image, room: Box, image: ExamImage, title: str) -> N
     _draw_numbers(pen, field, rings, chip_size)
 
 
-def draw_empty(canvas: Image.Image, room: Box, title: str, what: str, why: str) -> None:
+def draw_empty(pen: Pen, room: Box, title: str, what: str, why: str) -> None:
     """Draws the frame of a view that was not read, with its status and the reason."""
-    pen = Pen(canvas)
     _draw_frame(pen, room)
     inner = _draw_caption(pen, room, title)
     middle = (inner.top + inner.bottom) // 2
@@ -76,7 +75,9 @@ def _draw_caption(pen: Pen, room: Box, title: str, *values: str) -> Box:
 def _draw_no_preview(pen: Pen, room: Box) -> Box:
     """Writes below the image that it has no preview. Returns the room above."""
     bottom = room.bottom - line_height(_CAPTION_SIZE) - 6
-    pen.write(room.left + 8, bottom + 2, "No preview was kept of this image", _CAPTION_SIZE, AMBER, room.width - 16)
+    pen.write(
+        room.left + 8, bottom + 2, pen.say("No preview was kept of this image"), _CAPTION_SIZE, AMBER, room.width - 16
+    )
     return Box(room.top, room.left, bottom, room.right)
 
 

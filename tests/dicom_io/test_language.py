@@ -1,0 +1,186 @@
+"""Free text in other languages: every sentence is translated or visibly English, and no number or code changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import ImageDraw
+from pydicom import Dataset
+from readings import BUNDLE, ENCODING
+from reports import (
+    L_CC,
+    REPORTED,
+    calibrated,
+    comments_of,
+    named,
+    report_on,
+    some_exam,
+    some_images,
+    some_sources,
+    walk,
+    with_spacing,
+)
+
+from dicom_io.results.encode import encode_results
+from dicom_io.results.language import ENGLISH, NAMES, Language, catalogue, language_of
+from dicom_io.results.profiles import PROFILES, ResultKind
+from dicom_io.results.summary.page import draw_page
+from dicom_io.results.summary.place import Place
+from models.types.birads import Category, Likelihood
+from models.types.exam import ExamReading, UnreadImage
+from models.types.mammogram import Laterality
+from node.reporting.fhir import encode_fhir
+from node.reporting.oru import encode_oru
+
+MARK = "[en] "
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def language(request: pytest.FixtureRequest) -> Language:
+    return language_of(request.param)
+
+
+def spoken(exam: ExamReading, language: Language, sources: dict[str, Dataset] | None = None) -> list[str]:
+    """The sentences of the SR."""
+    report = report_on(exam, sources, replace(ENCODING, language=language))
+    (summary,) = named(report, "121111")
+    return [*summary.TextValue.splitlines(), *comments_of(report)]
+
+
+def without_foreign_words(exam: ExamReading) -> ExamReading:
+    """The exam without reasons that a library or a device gave."""
+    unread = (UnreadImage(L_CC, "other-image", "an image, but no mammogram"),)
+    return replace(exam, unread=unread, warnings=())
+
+
+@pytest.mark.parametrize("code", NAMES)
+def test_every_catalogue_translates_the_same_texts_with_the_same_places(code: str):
+    english, translated = catalogue("de"), catalogue(code)
+    assert {name: set(section) for name, section in translated.items()} == {
+        name: set(section) for name, section in english.items()
+    }
+    for section in translated.values():
+        for text, translation in section.items():
+            assert sorted(re.findall(r"{\w+}", text)) == sorted(re.findall(r"{\w+}", translation)), text
+            assert translation.strip(), text
+
+
+@pytest.mark.parametrize("exam", REPORTED.values(), ids=REPORTED)
+def test_every_sentence_of_a_report_is_translated(language: Language, exam: Callable[[], ExamReading]):
+    assert [text for text in spoken(without_foreign_words(exam()), language) if MARK in text] == []
+
+
+@pytest.mark.parametrize("exam", REPORTED.values(), ids=REPORTED)
+def test_no_number_is_lost_or_changed(language: Language, exam: Callable[[], ExamReading]):
+    english, other = spoken(exam(), ENGLISH), spoken(exam(), language)
+    assert len(english) == len(other)
+    for said, translated in zip(english, other, strict=True):
+        assert sorted(re.findall(r"\d+(?:\.\d+)?", translated)) == sorted(re.findall(r"\d+(?:\.\d+)?", said)), said
+
+
+@pytest.mark.parametrize("category", [Category.ONE_OR_TWO, Category.THREE, Category.FOUR_A, Category.FIVE])
+def test_above_and_not_above_the_threshold_are_told_apart(language: Language, category: Category):
+    exam = calibrated(some_exam())
+    said = {
+        recalled: spoken(replace(exam, likelihood=Likelihood(0.5 if recalled else 0.001, category)), language)[1]
+        for recalled in (True, False)
+    }
+    negations = {"de": " nicht ", "es": " no ", "fr": " pas "}
+    assert {recalled: negations[language.code] in f" {words} " for recalled, words in said.items()} == {
+        True: False, False: True,
+    }  # fmt: skip
+
+
+def test_what_is_not_translated_stays_english_and_says_so(language: Language):
+    reason = "its header states 17 rows and the pixels fill 16"
+    exam = replace(some_exam(), unread=(UnreadImage(L_CC, "for-presentation", reason),))
+    exam = replace(exam, warnings=("left CC: a new warning",))
+    texts = spoken(exam, language)
+    assert any(f": {MARK}{reason}." in text for text in texts)
+    assert any(f": {MARK}left CC: a new warning." in text for text in texts)
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=40))
+def test_any_other_text_is_marked_whole(text: str):
+    said = language_of("fr").say(f"a sentence of nobody: {text}")
+    assert said == f"{MARK}a sentence of nobody: {text}"
+
+
+def test_codes_and_numbers_of_the_sr_do_not_change(language: Language):
+    english, other = (
+        report_on(with_spacing(calibrated(some_exam()), (0.1, 0.1)), encoding=replace(ENCODING, language=spoken_in))
+        for spoken_in in (ENGLISH, language)
+    )
+    texts = ("TextValue", "ConceptCodeSequence")
+    for said, translated in zip(walk(english), walk(other), strict=True):
+        concept = said.get("ConceptNameCodeSequence", [Dataset()])[0].get("CodeValue")
+        if concept == "121049":
+            assert translated.ConceptCodeSequence[0].CodeValue == language.code
+            continue
+        for keyword in (
+            "ConceptNameCodeSequence",
+            "MeasuredValueSequence",
+            "UID",
+            *texts[concept in ("121106", "121111") :],
+        ):
+            assert said.get(keyword) == translated.get(keyword), concept
+
+
+@pytest.mark.parametrize(
+    ("charset", "word"), [("ISO_IR 100", "für"), ("ISO_IR 192", "für"), ("", "fuer"), ("ISO_IR 101", "fuer")]
+)
+def test_letters_are_those_that_the_images_character_set_holds(charset: str, word: str):
+    sources = some_sources()
+    for source in sources.values():
+        source.SpecificCharacterSet = charset
+        source.PatientName = "Meier^Anne"
+    assert word in spoken(some_exam(), language_of("de"), sources)[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "plain"),
+    [
+        ("de", "Übergröße für Ödeme", "Uebergroesse fuer Oedeme"), ("de", "FÜR ÄRZTE", "FUER AERZTE"),
+        ("es", "lesión, año", "lesion, ano"),
+    ],
+)  # fmt: skip
+def test_plain_letters_are_those_that_readers_expect(code: str, words: str, plain: str):
+    language = Language(code, "", language_of(code).rules, only_ascii=True)
+    assert language.say(words) == f"{MARK}{plain}"
+
+
+def test_messages_speak_the_language_too_and_a_ris_gets_plain_letters():
+    encoding = replace(ENCODING, language=language_of("de"))
+    fhir = encode_fhir(some_exam(), some_sources(), encoding, None).decode()
+    assert '"language": "de"' in fhir
+    assert "Nur für Forschungszwecke, nicht zur Diagnose." in fhir
+    oru = encode_oru(some_exam(), some_sources(), encoding, None).decode()
+    assert "Nur fuer Forschungszwecke, nicht zur Diagnose." in oru
+
+
+def test_the_summary_page_is_translated(language: Language, monkeypatch: pytest.MonkeyPatch):
+    drawn: list[str] = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, xy, text, **_: drawn.append(text))
+    place = {L_CC: Place(Laterality.LEFT, "CC")}
+    for exam in (*(make() for make in REPORTED.values()), some_exam(some_images() * 9)):
+        draw_page(without_foreign_words(exam), place, BUNDLE, language)
+    assert [text for text in drawn if "[en]" in text] == []
+    assert "Please note" not in drawn
+    assert "mammo-node" in drawn[0]
+
+
+def test_another_language_gives_another_page_and_the_same_other_objects(language: Language):
+    def uids(spoken_in: Language) -> dict[ResultKind, str]:
+        encoding = replace(ENCODING, profile=PROFILES["all"], language=spoken_in)
+        return {
+            result.kind: result.sop_instance_uid for result in encode_results(some_exam(), some_sources(), encoding)
+        }
+
+    english, other = uids(ENGLISH), uids(language)
+    assert {kind for kind in english if english[kind] != other[kind]} == {ResultKind.SC}
