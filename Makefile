@@ -14,7 +14,7 @@ OHIF_SHA512 := d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac0
 # Programs that start a hundred times compile their libraries once (some containers turn that off).
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo check test fuzz soak viewer lock bench bench-quick
+.PHONY: help setup demo check test fuzz soak viewer oidc-provider lock bench bench-quick
 
 help:
 	@echo "make demo   read two real exams through a node of your own, and show what comes back"
@@ -23,6 +23,7 @@ help:
 	@echo "make soak   kills and faults on a node beside Orthanc for twenty minutes, and one account of all images"
 	@echo "make setup  create $(VENV) from the pinned, hashed requirements (the others do it too)"
 	@echo "make viewer fetch the OHIF viewer ($(OHIF), 46 MiB) that tests show results in"
+	@echo "make oidc-provider  fetch the OpenID provider (3 MiB) that tests sign in at"
 	@echo "make bench  measure receiving, reading, latency and an idle node, against benchmarks/baseline.json"
 	@echo "make bench-quick  the same in short: five minutes on a quiet machine"
 	@echo "make fuzz   feed the readers with damaged inputs, 50,000 for each, and print what came of it (hours)"
@@ -60,6 +61,15 @@ $(VIEWER)/index.html:
 	echo "$(OHIF_SHA512)  .viewer/ohif-app-$(OHIF).tgz" | sha512sum --check --quiet
 	tar --extract --file .viewer/ohif-app-$(OHIF).tgz --touch --directory $(VIEWER) --strip-components 2 package/dist
 	rm .viewer/ohif-app-$(OHIF).tgz
+
+oidc-provider: .oidc-provider/package-lock.json
+
+# The lock file has the SHA-512 of each package, and no registry's name.
+.oidc-provider/package-lock.json: tests/support/oidc/package-lock.json tests/support/oidc/package.json
+	@command -v npm >/dev/null || { echo "npm fetches the provider. Install it (Debian: apt-get install npm)."; exit 1; }
+	mkdir -p .oidc-provider && cp $^ .oidc-provider
+	cd .oidc-provider && npm ci --silent --ignore-scripts --no-audit --no-fund || { rm package-lock.json; exit 1; }
+	@touch $@
 
 bench: setup
 	$(BIN)/python benchmarks/all.py --against benchmarks/baseline.json

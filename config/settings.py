@@ -23,6 +23,7 @@ from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone,
 from config.hl7 import Hl7
 from config.mail import Mail
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
+from config.oidc import Oidc
 from config.peers import AnyDestination, AnySource, DicomDestination, DicomSource, Sender, WebService
 from config.tls import TlsListener
 from config.web import Web
@@ -144,6 +145,7 @@ class Settings(BaseSettings):
     hl7: Hl7 = Hl7()
     review: Review = Review()
     web: Web = Web()
+    oidc: Oidc = Oidc()
     mail: Mail = Mail()
     destinations: tuple[AnyDestination, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
@@ -161,6 +163,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment overrides the file, whose contents are the init arguments."""
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _provider_knows_the_way_back(self) -> Settings:
+        if self.oidc.issuer is not None and self.web.url is None:
+            raise ValueError("oidc.issuer needs web.url: the provider sends browsers back there")
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:
@@ -226,6 +234,7 @@ def load(path: Path) -> Settings:
         "receiver": settings.receiver.beside(folder),
         "reader": settings.reader.beside(folder),
         "web": settings.web.beside(folder),
+        "oidc": settings.oidc.beside(folder),
         "mail": settings.mail.beside(folder),
         "senders": tuple(sender.beside(folder) for sender in settings.senders),
         "destinations": tuple(_beside(to, folder) for to in settings.destinations),

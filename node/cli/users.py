@@ -59,11 +59,18 @@ def list_users(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> 
     with read_only(open_queue(load(config))) as session:
         found = accounts(session)
     if as_json:
-        typer.echo(json.dumps([{"name": one.name, "role": one.role, "created_at": one.created_at} for one in found]))
+        typer.echo(
+            json.dumps(
+                [
+                    {"name": one.name, "role": one.role, "created_at": one.created_at, "issuer": one.issuer or None}
+                    for one in found
+                ]
+            )
+        )
         return
     for one in found:
         since = datetime.fromtimestamp(one.created_at).astimezone().date()
-        typer.echo(f"{one.name}  {one.role}, since {since}")
+        typer.echo(f"{one.name}  {one.role}, since {since}" + (f", signs in at {one.issuer}" if one.issuer else ""))
     if not found:
         typer.echo("no accounts: the page is shown at this machine only, and changes nothing")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
+from urllib.parse import urlsplit
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -28,13 +31,15 @@ class AccountRefused(UserError):
 
 @dataclass(frozen=True)
 class AccountView:
-    """An account. Times are UTC seconds since the epoch."""
+    """An account. `issuer`: the OpenID provider whose account it is, "" for one with a password. Times are UTC seconds
+    since the epoch."""
 
     id: int
     name: str
     role: Role
     created_at: float
     signed_out_at: float
+    issuer: str = ""
 
 
 def any_accounts(session: Session) -> bool:
@@ -67,6 +72,30 @@ def add(session: Session, name: str, role: Role, password: str, now: float) -> N
     note(session, Act("account made", COMMAND_LINE, about=f"{role} account"))
 
 
+def from_provider(session: Session, issuer: str, subject: str, name: str, role: Role, now: float) -> AccountView:
+    """The account of somebody whom an OpenID provider knows: made when they first sign in, and given the role that the
+    provider states now. Two people of one name have different names here."""
+    row = session.scalars(select(Account).where(Account.issuer == issuer, Account.subject == subject)).one_or_none()
+    if row is None:
+        free = (taken for taken in _names(name, issuer, subject) if _row(session, taken) is None)
+        row = Account(name=next(free), role=role, password_hash="", issuer=issuer, subject=subject, created_at=now)
+        session.add(row)
+        session.flush()
+        note(session, Act("account made", f"account {row.id}", about=f"{role} account of the provider"))
+    elif row.role != role:
+        row.role = role
+        note(session, Act("role changed", f"account {row.id}", about=f"{role}, as the provider states"))
+    return _view(row)
+
+
+def _names(name: str, issuer: str, subject: str) -> Iterator[str]:
+    """Names for an account, the best first; the last ones are free."""
+    plain = re.sub(r"[^\w.@-]", "-", name)[:64] or "somebody"
+    yield plain
+    yield f"{plain[:40]}@{urlsplit(issuer).hostname}"[:64]
+    yield from (f"{plain[:50]}-{number}" for number in count(2))
+
+
 def remove(session: Session, name: str) -> None:
     """Removes an account; its sessions end at once.
 
@@ -84,6 +113,8 @@ def set_password(session: Session, name: str, password: str, now: float) -> None
         AccountRefused: there is no such account, or the password is too short.
     """
     row = _known(session, name)
+    if row.issuer:
+        raise AccountRefused(f"{name} signs in at {row.issuer}, and has no password here.")
     row.password_hash = _hashed(password)
     row.signed_out_at = now
     note(session, Act("password changed", COMMAND_LINE, about=f"account {row.id}"))
@@ -100,10 +131,11 @@ def with_password(session: Session, name: str, password: str) -> AccountView | N
     """The account with this name and password; None: there is none. Takes as long in either case."""
     row = _row(session, name)
     try:
-        PasswordHasher().verify(_NOBODYS if row is None else row.password_hash, password[:MOST_LETTERS])
+        known = _NOBODYS if row is None or row.issuer else row.password_hash
+        PasswordHasher().verify(known, password[:MOST_LETTERS])
     except (VerificationError, InvalidHashError):
         return None
-    return None if row is None else _view(row)
+    return None if row is None or row.issuer else _view(row)
 
 
 def _hashed(password: str) -> str:
@@ -124,4 +156,4 @@ def _known(session: Session, name: str) -> Account:
 
 
 def _view(row: Account) -> AccountView:
-    return AccountView(row.id, row.name, Role(row.role), row.created_at, row.signed_out_at)
+    return AccountView(row.id, row.name, Role(row.role), row.created_at, row.signed_out_at, row.issuer)

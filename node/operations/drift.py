@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from statistics import mean
+from statistics import fmean
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -91,29 +92,46 @@ class Watched:
         return tuple(f"{self.name}: {course.drifts}" for course in self.courses if course.drifts)
 
 
+class _Week(NamedTuple):
+    """What is counted of a week: see ReadingWeek. Rows of the ORM would take ten times as long."""
+
+    week: int
+    images: int
+    score_sum: float
+    score_squares: float
+    findings: int
+    exams: int
+    exams_above: int
+
+
+_COLUMNS = (
+    ReadingWeek.scanner, ReadingWeek.source, ReadingWeek.bundle,
+    *(getattr(ReadingWeek, name) for name in _Week._fields),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Measure:
     """`value`: of a week; `of`: the number of images or exams that it is of; `sd`: the standard deviation of one, given
-    the baseline's weeks, their centre, and of how many the value is; `top`: the highest value that there can be."""
+    the baseline as one week, its centre, and of how many the value is; `top`: the highest value that there can be."""
 
     name: str
-    value: Callable[[ReadingWeek], float]
-    of: Callable[[ReadingWeek], int]
-    sd: Callable[[Sequence[ReadingWeek], float, int], float]
+    value: Callable[[_Week], float]
+    of: Callable[[_Week], int]
+    sd: Callable[[_Week, float, int], float]
     top: float
 
 
-def _sd_of_scores(weeks: Sequence[ReadingWeek], centre: float, of: int) -> float:
-    squares = sum(week.score_squares for week in weeks) / sum(week.images for week in weeks)
-    return max(_LEAST_SD, math.sqrt(max(0.0, squares - centre**2)))
+def _sd_of_scores(whole: _Week, centre: float, of: int) -> float:
+    return max(_LEAST_SD, math.sqrt(max(0.0, whole.score_squares / whole.images - centre**2)))
 
 
-def _sd_of_counts(weeks: Sequence[ReadingWeek], centre: float, of: int) -> float:
+def _sd_of_counts(whole: _Week, centre: float, of: int) -> float:
     """Of a Poisson distribution, as if one at least were expected: the limits do not hold for rarer ones."""
     return math.sqrt(max(centre, 1 / of))
 
 
-def _sd_of_shares(weeks: Sequence[ReadingWeek], centre: float, of: int) -> float:
+def _sd_of_shares(whole: _Week, centre: float, of: int) -> float:
     """Of a binomial distribution, as if one at least, and not all, were expected."""
     share = min(1 - 1 / of, max(centre, 1 / of))
     return math.sqrt(share * (1 - share)) or 1.0
@@ -140,17 +158,17 @@ _MEASURES = (
 
 @dataclass(frozen=True)
 class _Usual:
-    """What the baseline's weeks say of a measure: their centre, Laney's factor, and of how many images or exams."""
+    """What the baseline says of a measure: all of it as one week, the centre, and Laney's factor."""
 
     measure: _Measure
-    weeks: Sequence[ReadingWeek]
+    whole: _Week
     centre: float
     factor: float
-    of: int
 
     def reach(self, of: int) -> float:
         """How far a mean of so many may be from the centre, which is itself an estimate."""
-        return _SIGMAS * self.factor * self.measure.sd(self.weeks, self.centre, of) * math.sqrt(1 / of + 1 / self.of)
+        sd = self.measure.sd(self.whole, self.centre, of)
+        return _SIGMAS * self.factor * sd * math.sqrt(1 / of + 1 / self.measure.of(self.whole))
 
 
 def drift(session: Session, now: float) -> tuple[Watched, ...]:
@@ -160,9 +178,9 @@ def drift(session: Session, now: float) -> tuple[Watched, ...]:
         now: UTC seconds since the epoch; the week that is not over is shown and not judged.
     """
     this = week_of(now)
-    rows: defaultdict[tuple[str, str, str], list[ReadingWeek]] = defaultdict(list)
-    for row in session.scalars(select(ReadingWeek).order_by(ReadingWeek.week)):
-        rows[row.scanner, row.source, row.bundle].append(row)
+    rows: defaultdict[tuple[str, str, str], list[_Week]] = defaultdict(list)
+    for scanner, source, bundle, *counted in session.execute(select(*_COLUMNS).order_by(ReadingWeek.week)):
+        rows[scanner, source, bundle].append(_Week(*counted))
     watched = [
         (sum(row.images for row in weeks), _watched(key, weeks, this))
         for key, weeks in rows.items()
@@ -172,16 +190,14 @@ def drift(session: Session, now: float) -> tuple[Watched, ...]:
     return tuple(entry for _, entry in watched)
 
 
-def _watched(key: tuple[str, str, str], weeks: Sequence[ReadingWeek], this: int) -> Watched:
+def _watched(key: tuple[str, str, str], weeks: Sequence[_Week], this: int) -> Watched:
     over = [week for week in weeks if week.week < this and week.images >= LEAST_IMAGES]
     baseline = over[:BASELINE_WEEKS]
     courses = tuple(_courses(weeks, baseline, over[BASELINE_WEEKS:], this))
     return Watched(*key, courses, BASELINE_WEEKS - len(baseline))
 
 
-def _courses(
-    weeks: Sequence[ReadingWeek], baseline: Sequence[ReadingWeek], judged: Sequence[ReadingWeek], this: int
-) -> Iterator[Course]:
+def _courses(weeks: Sequence[_Week], baseline: Sequence[_Week], judged: Sequence[_Week], this: int) -> Iterator[Course]:
     of_judged = {week.week for week in judged}
     for measure in _MEASURES:
         usual = _usual(measure, [week for week in baseline if measure.of(week)])
@@ -200,19 +216,19 @@ def _courses(
         yield Course(measure.name, tuple(points), None if usual is None else usual.centre, drifts)
 
 
-def _usual(measure: _Measure, weeks: Sequence[ReadingWeek]) -> _Usual | None:
+def _usual(measure: _Measure, weeks: Sequence[_Week]) -> _Usual | None:
     """What is usual; None: the baseline is not complete."""
     if len(weeks) < BASELINE_WEEKS:
         return None
-    whole = sum(measure.of(week) for week in weeks)
-    centre = sum(measure.value(week) * measure.of(week) for week in weeks) / whole
+    whole = _Week(0, *(sum(column) for column in zip(*(week[1:] for week in weeks), strict=True)))
+    centre = measure.value(whole)
     standard = [
-        (measure.value(week) - centre) * math.sqrt(of) / measure.sd(weeks, centre, of)
+        (measure.value(week) - centre) * math.sqrt(of) / measure.sd(whole, centre, of)
         for week in weeks
         if (of := measure.of(week))
     ]
-    factor = mean(abs(late - early) for early, late in pairwise(standard)) / _MEAN_OF_RANGE
-    return _Usual(measure, weeks, centre, max(1.0, factor), whole)  # alike by chance is no reason for narrower limits
+    factor = fmean(abs(late - early) for early, late in pairwise(standard)) / _MEAN_OF_RANGE
+    return _Usual(measure, whole, centre, max(1.0, factor))  # alike by chance is no reason for narrower limits
 
 
 def _drifts(name: str, points: Sequence[Point], usual: _Usual) -> str:

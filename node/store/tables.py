@@ -415,7 +415,11 @@ class Account(Table):
     role: Mapped[str]
     """A value of config.web.Role."""
     password_hash: Mapped[str]
-    """Argon2id, with its salt and parameters."""
+    """Argon2id, with its salt and parameters; "" for an account of a provider."""
+    issuer: Mapped[str] = mapped_column(default="")
+    """The OpenID provider whose account it is, and `subject`, by which it is known there; "" for one with a
+    password."""
+    subject: Mapped[str] = mapped_column(default="")
     created_at: Mapped[float]
     signed_out_at: Mapped[float] = mapped_column(default=0.0)
     """Sessions that began by this time have ended."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
@@ -20,6 +22,7 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
         "now": desk.now(),
         "accounts": request.state.accounts,
         "encrypted": desk.settings.web.is_encrypted,
+        "provider": urlsplit(desk.settings.oidc.issuer or "").hostname,
     }
     return HTMLResponse(desk.renderer.render(template, {**common, **values}), status)
 

@@ -39,6 +39,8 @@ from node.web.rendering import FOLDER, Renderer
 from node.web.throttle import Throttle
 from node.web.tokens import Tokens, key_of
 
+PROVIDER_MAY_TAKE_S = 600
+
 
 def build_application(settings: Settings, sessions: Sessions, now: Callable[[], float]) -> FastAPI:
     """The application for a node's settings and queue.
@@ -82,6 +84,8 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
         watched,
     ):
         application.include_router(pages.router)
+    if settings.oidc.issuer is not None:
+        _let_a_provider_sign_people_in(application, settings)
     application.add_api_route("/events", events, include_in_schema=False)
     application.mount(ROOT, build_interface(desk))
     application.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
@@ -90,6 +94,26 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
     application.add_exception_handler(RequestValidationError, _no_such_page)
     application.add_exception_handler(StarletteHTTPException, _refused)
     return application
+
+
+def _let_a_provider_sign_people_in(application: FastAPI, settings: Settings) -> None:
+    # Here, so that a page without a provider does not load what it needs.
+    from starlette.middleware.sessions import SessionMiddleware
+
+    from node.web.pages import provider
+    from node.web.provider import BEGIN
+
+    application.include_router(provider.router)
+    # What a browser must bring back from the provider: signed, and nothing else.
+    application.add_middleware(
+        SessionMiddleware,
+        secret_key=key_of(settings.data_dir).hex(),
+        session_cookie="provider",
+        max_age=PROVIDER_MAY_TAKE_S,
+        path=BEGIN,
+        same_site="lax",
+        https_only=settings.web.is_encrypted,
+    )
 
 
 async def events(request: Request) -> Response:

@@ -94,6 +94,7 @@ class Gate:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._web = desk.settings.web
+        self._has_accounts = desk.settings.oidc.issuer is not None
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
         request.state.visitor, request.state.session, request.state.accounts = NOBODY, "", True
@@ -155,10 +156,10 @@ class Gate:
         signed_in = self._desk.tokens.signed_in(cookie) if cookie else None
         with read_only(self._desk.sessions) as session:
             if signed_in is None:
-                return any_accounts(session), None
+                return self._has_accounts or any_accounts(session), None
             known = account(session, signed_in.account)
             if known is None:
-                return any_accounts(session), None
+                return self._has_accounts or any_accounts(session), None
         age_s = self._desk.now() - signed_in.at
         if signed_in.at <= known.signed_out_at or not 0 <= age_s < self._web.session_hours * 3600:
             return True, None

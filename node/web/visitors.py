@@ -12,12 +12,14 @@ from node.operations.accounts import AccountView
 
 @dataclass(frozen=True)
 class Visitor:
-    """A person. `account`: the id, None where there is none; `sees_patients`: identifiers and pictures."""
+    """A person. `account`: the id, None where there is none; `sees_patients`: identifiers and pictures; `issuer`: the
+    OpenID provider whose account it is, or ""."""
 
     account: int | None
     name: str
     role: Role
     sees_patients: bool
+    issuer: str = ""
 
     def may(self, role: Role) -> bool:
         """Whether the person has at least this role."""
@@ -35,7 +37,7 @@ NOBODY = Visitor(None, "", Role.VIEWER, sees_patients=False)
 
 def visitor_with(account: AccountView, shows_patients_to: tuple[Role, ...]) -> Visitor:
     """The person who has signed in with an account."""
-    return Visitor(account.id, account.name, account.role, account.role in shows_patients_to)
+    return Visitor(account.id, account.name, account.role, account.role in shows_patients_to, account.issuer)
 
 
 def visitor_of(request: Request) -> Visitor:

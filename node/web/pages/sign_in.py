@@ -8,11 +8,11 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from models.types.words import counted
-from node.operations.accounts import MOST_LETTERS, sign_out, with_password
+from node.operations.accounts import MOST_LETTERS, AccountView, sign_out, with_password
 from node.operations.acts import Act, note
 from node.store.database import read_only
 from node.web.answers import page
-from node.web.desk import desk_of
+from node.web.desk import Desk, desk_of
 from node.web.protection import SIGN_IN, check_form, cookie_name
 from node.web.tokens import SignedIn
 from node.web.visitors import visitor_of
@@ -21,10 +21,10 @@ router = APIRouter()
 
 
 @router.get(SIGN_IN)
-def ask(request: Request, to: Annotated[str, Query(max_length=2000)] = "/") -> Response:
+def ask(request: Request, to: Annotated[str, Query(max_length=2000)] = "/", left: str = "") -> Response:
     if not request.state.accounts or visitor_of(request).account is not None:
-        return RedirectResponse(_inside(to), 303)
-    return page(request, "sign_in.html", to=to, name="", refused="")
+        return RedirectResponse(inside(to), 303)
+    return page(request, "sign_in.html", to=to, name="", refused="", left=bool(left))
 
 
 @router.post(SIGN_IN)
@@ -52,14 +52,18 @@ def sign_in(
         refused = "There is no account with this name and password."
         return page(request, "sign_in.html", 403, to=to, name=name, refused=refused)
     desk.throttle.succeeded(*keys)
-    now = desk.now()
     with desk.sessions.begin() as session:
         note(session, Act("signed in", f"account {known.id}"))
-    answer = RedirectResponse(_inside(to), 303)
+    return enter(desk, known, inside(to))
+
+
+def enter(desk: Desk, known: AccountView, to: str) -> Response:
+    """Leads somebody who has signed in to an address of this page, with the cookie of a session."""
+    answer = RedirectResponse(to, 303)
     web = desk.settings.web
     answer.set_cookie(
         cookie_name(web),
-        desk.tokens.session(SignedIn(known.id, now)),
+        desk.tokens.session(SignedIn(known.id, desk.now())),
         max_age=round(web.session_hours * 3600),
         secure=web.is_encrypted,
         httponly=True,
@@ -77,11 +81,11 @@ def leave(request: Request, csrf: Annotated[str, Form()] = "") -> Response:
         with desk.sessions.begin() as session:
             sign_out(session, visitor.account, desk.now())
             note(session, Act("signed out", visitor.known_as))
-    answer = RedirectResponse(SIGN_IN, 303)
+    answer = RedirectResponse(f"{SIGN_IN}?left=on" if visitor.issuer else SIGN_IN, 303)
     answer.delete_cookie(cookie_name(desk.settings.web))
     return answer
 
 
-def _inside(address: str) -> str:
+def inside(address: str) -> str:
     """An address of this page; any other becomes the first page."""
     return address if address.startswith("/") and not address.startswith(("//", "/\\")) else "/"
