@@ -52,6 +52,7 @@ class WebhookPeer:
             raise Rejected(str(error)) from error
         if self._session is None:
             self._session = self.peer.session()
+            self._session.headers.update({"Accept": "*/*", "User-Agent": "mammo-node"})
         with self.peer.answering():
             answer = self._session.post(self.peer.url, data=message.body, headers=headers, timeout=self.peer.timeout_s)
         if answer.status_code == GONE:
