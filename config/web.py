@@ -37,6 +37,7 @@ class Web(Section):
     key: Path | None = None
     shows_patients_to: tuple[Role, ...] = (Role.OPERATOR, Role.ADMINISTRATOR)
     viewer_url: str | None = None
+    stow: bool = False
     session_hours: float = Field(default=12, gt=0)
 
     @field_validator("url")

@@ -1,6 +1,7 @@
 """Where each file lies in the data folder. Paths are relative to it, as the database stores them.
 
     incoming/                                     data sets that are being received
+    web-incoming/                                 instances of Store requests (STOW-RS) on their way to the listener
     archive/STUDY/INSTANCE.dcm, INSTANCE_2.dcm    received instances; a corrected header is stored as the next version
     quarantine/STUDY/INSTANCE.dcm                 instances that contradict one in the archive
     readings/IMAGE-TOKEN.npz                      the masks of a reading
@@ -18,6 +19,7 @@ from pathlib import Path
 INCOMING, ARCHIVE, QUARANTINE = Path("incoming"), Path("archive"), Path("quarantine")
 RECEIVED = (INCOMING, ARCHIVE, QUARANTINE)
 """The folders that `serve` creates."""
+WEB_INCOMING = Path("web-incoming")
 READINGS = Path("readings")
 HL7_REFUSED = Path("hl7-refused")
 PSEUDONYM_KEY = Path("pseudonyms.key")

@@ -19,6 +19,8 @@ from node.web.answers import page, plainly
 from node.web.api.interface import ROOT, build_interface
 from node.web.background import Background
 from node.web.desk import Desk, desk_of
+from node.web.dicomweb.service import ROOT as DICOMWEB
+from node.web.dicomweb.service import build_dicomweb
 from node.web.live import Live
 from node.web.metrics import Metrics
 from node.web.pages import (
@@ -88,6 +90,7 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
         _let_a_provider_sign_people_in(application, settings)
     application.add_api_route("/events", events, include_in_schema=False)
     application.mount(ROOT, build_interface(desk))
+    application.mount(DICOMWEB, build_dicomweb(desk))
     application.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     application.middleware("http")(Gate(desk))
     application.add_exception_handler(SQLAlchemyError, _no_database)

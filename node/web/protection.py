@@ -19,6 +19,7 @@ from node.store.database import read_only, why_not_opened
 from node.web.answers import page, plainly
 from node.web.api.interface import ROOT
 from node.web.desk import Desk, desk_of
+from node.web.dicomweb.service import ROOT as DICOMWEB
 from node.web.visitors import NOBODY, Visitor, visitor_with
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ MB = 1_000_000
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _FOR_EVERYBODY = ("/static/", "/health/", "/metrics", SIGN_IN)
 """Shown without an account, also to other machines: nothing of a patient."""
+_BY_TOKEN = (f"{ROOT}/", f"{DICOMWEB}/")
+"""Parts of the application that let in by token."""
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _BY_A_PROXY = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
@@ -115,7 +118,7 @@ class Gate:
         return answer
 
     async def _answer(self, request: Request, call_next: Next) -> Response:
-        if request.url.path.startswith(f"{ROOT}/"):  # lets in by token, and no cookie counts there
+        if request.url.path.startswith(_BY_TOKEN):  # no cookie counts there
             return await call_next(request)
         if request.method not in ("GET", "HEAD") and not is_from_here(request, self._web):
             return plainly(403, "The request was not made by a page of this node: nothing was done.")

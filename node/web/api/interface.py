@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
 from models.types.words import RESEARCH_USE_ONLY
 from node.web.api import acts, events, results, studies
-from node.web.api.problems import Problem, catch_faults, refused, unusable
+from node.web.api.problems import Problem, catch_faults, problem, refused, unusable
 from node.web.desk import Desk
 
 ROOT = "/api/v1"
+MOST_BYTES = 64_000
+"""Of a request."""
 
 
 class Interface(FastAPI):
@@ -50,7 +53,18 @@ def build_interface(desk: Desk) -> FastAPI:
     interface.state.desk = desk
     for part in (studies, results, acts, events):
         interface.include_router(part.router)
+    interface.middleware("http")(_small_bodies)
     interface.middleware("http")(catch_faults)
     interface.add_exception_handler(RequestValidationError, unusable)
     interface.add_exception_handler(HTTPException, refused)
     return interface
+
+
+async def _small_bodies(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Refuses a body that would fill the memory, which is read before it is known who sends it."""
+    length = request.headers.get("content-length", "")
+    if "transfer-encoding" in request.headers and not length:
+        return problem(411, "The request does not state its length: nothing was done.")
+    if length and (not length.isdecimal() or int(length) > MOST_BYTES):
+        return problem(413, f"The request is larger than {MOST_BYTES // 1000} kB: nothing was done.")
+    return await call_next(request)

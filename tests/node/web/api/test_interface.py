@@ -270,3 +270,14 @@ def test_the_description_is_there_for_everybody_and_names_every_operation(progra
         "/studies/{study}/results/{result}", "/studies/{study}/retry", "/studies/{study}/reread", "/events",
     }  # fmt: skip
     assert described["servers"] == [{"url": V1}]
+
+
+@pytest.mark.parametrize(("headers", "status"), [({"Content-Length": "64001"}, 413), ({"Content-Length": "-1"}, 413)])
+def test_a_body_that_would_fill_the_memory_is_not_read_whoever_sends_it(program, road: Road, headers, status):
+    answer = program(road, None).post(f"{V1}/search", content=b"{}", headers=headers)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, PROBLEM)
+
+
+def test_a_body_without_a_length_is_not_read(program, road: Road):
+    answer = program(road, None).post(f"{V1}/search", content=iter([b"{", b"}"]))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (411, PROBLEM)

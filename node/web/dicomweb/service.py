@@ -1,0 +1,31 @@
+"""The DICOMweb service of the node as an application of its own, which the page's application mounts."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from node.archive.layout import WEB_INCOMING
+from node.web.api.problems import catch_faults, refused, unusable
+from node.web.desk import Desk
+from node.web.dicomweb import store
+
+ROOT = "/dicom-web"
+
+
+def build_dicomweb(desk: Desk) -> FastAPI:
+    """The service. What an ended process left of requests is deleted."""
+    shutil.rmtree(desk.settings.data_dir / WEB_INCOMING, ignore_errors=True)
+    service = FastAPI(title="mammo-node", docs_url=None, redoc_url=None, openapi_url=None)
+    service.state.desk = desk
+    service.state.places = asyncio.Semaphore(store.MOST_AT_ONCE)
+    if desk.settings.web.stow:
+        service.include_router(store.router)
+    service.middleware("http")(catch_faults)
+    service.add_exception_handler(RequestValidationError, unusable)
+    service.add_exception_handler(HTTPException, refused)
+    return service
