@@ -31,6 +31,8 @@ from dicom_io.results.language import ENGLISH, NAMES, Language, catalogue, langu
 from dicom_io.results.profiles import PROFILES, ResultKind
 from dicom_io.results.summary.page import draw_page
 from dicom_io.results.summary.place import Place
+from dicom_io.spacing import spacing_of
+from models import pipeline
 from models.types.birads import Category, Likelihood
 from models.types.exam import ExamReading, UnreadImage
 from models.types.mammogram import Laterality
@@ -102,7 +104,40 @@ def test_what_is_not_translated_stays_english_and_says_so(language: Language):
     exam = replace(exam, warnings=("left CC: a new warning",))
     texts = spoken(exam, language)
     assert any(f": {MARK}{reason}." in text for text in texts)
-    assert any(f": {MARK}left CC: a new warning." in text for text in texts)
+    assert any(f": {MARK}a new warning." in text for text in texts)
+
+
+def _spacing_by(**header: object) -> str:
+    source = Dataset()
+    for keyword, value in header.items():
+        setattr(source, keyword, value)
+    return spacing_of(source).by
+
+
+_SPACINGS = (
+    {"ImagerPixelSpacing": [0.1, 0.1]},
+    {"ImagerPixelSpacing": [0.1, 0.1], "EstimatedRadiographicMagnificationFactor": "1.05"},
+    {"ImagerPixelSpacing": [0.1, 0.1], "EstimatedRadiographicMagnificationFactor": "1"},
+    {"PixelSpacing": [0.1, 0.1], "DistanceSourceToDetector": "660", "DistanceSourceToPatient": "640"},
+    {"NominalScannedPixelSpacing": [0.1, 0.1]},
+    {"PixelSpacing": [0.1, 0.1], "PixelSpacingCalibrationType": "FIDUCIAL"},
+    {"PixelSpacing": [0.1, 0.1], "PixelSpacingCalibrationType": "GEOMETRY"},
+)
+_FAULTS = (
+    pipeline.ASSUMED_SPACING.format(mm=0.07),
+    *(pipeline.NO_OUTLINE.format(findings=findings) for findings in ("1 finding", "3 findings")),
+    *(pipeline.DOUBTFUL.format(outlines=outlines) for outlines in ("1 outline", "3 outlines")),
+)
+
+
+def test_how_lengths_are_measured_and_what_is_doubtful_is_translated(language: Language):
+    sentences = [f"Lengths in R CC, L MLO: by {_spacing_by(**header)}." for header in _SPACINGS]
+    sentences += [f"Warning: {views}: {fault}" for fault in _FAULTS for views in ("left CC", "right CC, left MLO")]
+    sentences.append(pipeline.TOO_LARGE.format(share=31.2, largest=12.5))
+    for english in sentences:
+        said = language.say(english)
+        assert MARK not in said
+        assert sorted(re.findall(r"\d+", said)) == sorted(re.findall(r"\d+", english))
 
 
 @settings(max_examples=60)
