@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from phantoms import WrittenPhantoms, write_phantoms
 from ports import held_port, silent_server
+from postgresql import PostgreSQL, debian_postgresql
 from small_bundles import shipped_bundle_with
 from small_studies import small_studies
 
@@ -67,6 +68,21 @@ def silent_port() -> Iterator[int]:
     """A port that accepts connections and never answers."""
     with silent_server() as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    with debian_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def queue_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new queue is, in each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'queue.sqlite'}"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.fresh()
 
 
 @pytest.fixture(scope="session")

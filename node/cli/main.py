@@ -17,6 +17,7 @@ from node.cli.birads import birads_commands
 from node.cli.check import check
 from node.cli.config_show import config_show
 from node.cli.conformance import conformance
+from node.cli.database import database_commands
 from node.cli.deliveries import delivery_commands
 from node.cli.demo import demo
 from node.cli.evaluate import evaluate
@@ -64,6 +65,7 @@ def build() -> typer.Typer:
     app.add_typer(birads_commands, name="birads")
     app.add_typer(route_commands, name="routes")
     app.add_typer(delivery_commands, name="deliveries")
+    app.add_typer(database_commands, name="database")
     app.add_typer(user_commands, name="users")
     app.add_typer(token_commands, name="tokens")
     app.add_typer(webhook_commands, name="webhooks")

@@ -82,11 +82,16 @@ def pacs() -> Iterator[Pacs]:
 
 
 @pytest.fixture
-def node(tmp_path: Path, eager_bundle: Path, pacs: Pacs) -> Iterator[RunningNode]:
-    node = RunningNode(tmp_path / "node", SETTINGS.format(bundle=eager_bundle, port=pacs.port))
+def node(tmp_path: Path, eager_bundle: Path, pacs: Pacs, request: pytest.FixtureRequest) -> Iterator[RunningNode]:
+    """Its queue is in SQLite; in PostgreSQL for tests that ask for it too."""
+    url = request.getfixturevalue("postgresql").fresh() if getattr(request, "param", None) == "postgresql" else None
+    node = RunningNode(tmp_path / "node", SETTINGS.format(bundle=eager_bundle, port=pacs.port), database_url=url)
     node.start()
     yield node
     node.end()
+
+
+in_each_database = pytest.mark.parametrize("node", ["sqlite", "postgresql"], indirect=True)
 
 
 def send(node: RunningNode, *files: Path) -> None:
@@ -139,6 +144,7 @@ def assert_reported_once(node: RunningNode, pacs: Pacs, images: int) -> None:
     assert len(set(pacs.of(Comprehensive3DSRStorage))) == 1
 
 
+@in_each_database
 @pytest.mark.parametrize("kind", [JobKind.READ_IMAGE, JobKind.REPORT])
 def test_a_study_killed_mid_read_or_mid_report_is_reported_once(
     node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy, kind: JobKind

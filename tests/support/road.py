@@ -45,10 +45,12 @@ class Road:
     secondary_capture_from: frozenset[str] = frozenset()
     clock: Clock = field(default_factory=Clock)
     calibration: Mapping[Level, Calibration] = field(default_factory=dict)
+    database_url: str | None = None
 
     def __post_init__(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        self.sessions: Sessions = sessions_of(open_database(f"sqlite:///{self.data_dir / 'queue.sqlite'}"))
+        url = self.database_url or f"sqlite:///{self.data_dir / 'queue.sqlite'}"
+        self.sessions: Sessions = sessions_of(open_database(url))
         self.receiving = Receiving(
             self.sessions, self.data_dir, ReceivingLimits(), self.secondary_capture_from, self.clock, self.router
         )

@@ -53,9 +53,12 @@ def running(arguments: Sequence[str | Path], log: Path, cwd: Path | None = None)
 class RunningNode:
     """A `mammo-node serve` with its own configuration. Its database can be read while it runs."""
 
-    def __init__(self, folder: Path, settings: str, script: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: str, script: Path | None = None, database_url: str | None = None
+    ) -> None:
         """`settings` is TOML without data_dir and the receiver's port; a [receiver] table must come last in it.
-        `script` runs the command line in place of `python -m node`."""
+        `script` runs the command line in place of `python -m node`. `database_url`: of the queue, if it is not the
+        node's usual one."""
         self._program = [sys.executable, *(["-m", "node"] if script is None else [script])]
         self.folder = folder
         self._held = ExitStack()
@@ -64,8 +67,10 @@ class RunningNode:
         self.log = folder / "node.log"
         self.data_dir = folder / "data"
         folder.mkdir(parents=True, exist_ok=True)
+        self._database_url = database_url or f"sqlite:///{self.data_dir / 'queue.sqlite'}"
+        queue = f'database_url = "{database_url}"\n' if database_url is not None else ""
         self.config.write_text(
-            f'data_dir = "{self.data_dir}"\n{settings.strip()}\n' + _receiver(settings) + f"port = {self.port}\n"
+            f'data_dir = "{self.data_dir}"\n{queue}{settings.strip()}\n' + _receiver(settings) + f"port = {self.port}\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -121,7 +126,7 @@ class RunningNode:
     @contextmanager
     def database(self) -> Iterator[Session]:
         """A read-only session: it never begins a writing transaction, so the node is not delayed."""
-        engine: Engine = create_engine(f"sqlite:///{self.data_dir / 'queue.sqlite'}")
+        engine: Engine = create_engine(self._database_url)
         with Session(engine) as session:
             yield session
         engine.dispose()

@@ -35,9 +35,11 @@ ROWS_OF_0002 = (
 )
 
 
-def test_a_migrated_database_has_the_schema_of_the_code(tmp_path: Path) -> None:
-    with open_database(f"sqlite:///{tmp_path / 'queue.sqlite'}").connect() as connection:
+def test_a_migrated_database_has_the_schema_of_the_code(queue_url: str) -> None:
+    engine = open_database(queue_url)
+    with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
+    engine.dispose()
 
 
 def test_a_used_queue_keeps_its_rows_when_the_node_is_upgraded(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select
@@ -16,8 +17,10 @@ LEASE_S = 600.0
 
 
 @pytest.fixture
-def sessions(tmp_path: Path) -> Sessions:
-    return sessions_of(open_database(f"sqlite:///{tmp_path / 'queue.sqlite'}"))
+def sessions(queue_url: str) -> Iterator[Sessions]:
+    engine = open_database(queue_url)
+    yield sessions_of(engine)
+    engine.dispose()
 
 
 def add_study(sessions: Sessions, images: int = 3, report: bool = False) -> int:
@@ -147,8 +150,30 @@ def test_rows_change_only_by_allowed_state_transitions() -> None:
         moving(Job.state, [JobState.RUNNING, JobState.DONE], JobState.WAITING)
 
 
-def test_a_database_is_migrated_once_and_opened_again_unchanged(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'queue.sqlite'}"
-    add_study(sessions_of(open_database(url)), images=2)
-    with sessions_of(open_database(url)).begin() as session:
-        assert len(session.scalars(select(Instance)).all()) == 2
+def test_a_database_is_migrated_once_and_opened_again_unchanged(queue_url: str) -> None:
+    for images in (2, 3):
+        engine = open_database(queue_url)
+        add_study(sessions_of(engine), images=images)
+        engine.dispose()
+    engine = open_database(queue_url)
+    with sessions_of(engine).begin() as session:
+        assert len(session.scalars(select(Instance)).all()) == 5
+    engine.dispose()
+
+
+def test_workers_that_claim_at_the_same_time_do_every_job_once(sessions: Sessions) -> None:
+    add_study(sessions, images=40)
+
+    def work(worker: int) -> list[int]:
+        done = []
+        while claims := take(sessions, limit=2):
+            with sessions.begin() as session:
+                for held in claims:
+                    finish(session, held, JobState.DONE)
+            done += [held.job_id for held in claims]
+        return done
+
+    with ThreadPoolExecutor(4) as pool:
+        done = sorted(job for jobs in pool.map(work, range(4)) for job in jobs)
+    assert done == sorted(set(done))
+    assert len(done) == 40

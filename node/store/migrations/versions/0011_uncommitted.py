@@ -18,8 +18,11 @@ _STATES = sa.Enum("WAITING", "SENT", "UNCOMMITTED", "COMMITTED", "DEAD", name="d
 
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        with op.get_context().autocommit_block():
-            op.execute("ALTER TYPE deliverystate ADD VALUE 'UNCOMMITTED'")
+        # A new type, since a value that is added to a type cannot be used in the same transaction.
+        op.execute("ALTER TYPE deliverystate RENAME TO deliverystate_before")
+        _STATES.create(op.get_bind())
+        op.execute("ALTER TABLE delivery ALTER COLUMN state TYPE deliverystate USING state::text::deliverystate")
+        op.execute("DROP TYPE deliverystate_before")
     else:
         with op.batch_alter_table("delivery") as delivery:
             delivery.alter_column("state", existing_type=_STATES_BEFORE, type_=_STATES, existing_nullable=False)

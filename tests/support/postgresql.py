@@ -1,0 +1,94 @@
+"""A real PostgreSQL (Debian package postgresql-15), started for the tests, with a database for each."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+from ports import held_port
+from sqlalchemy import create_engine, text
+
+from node.store.database import open_database
+
+_PROGRAMS = "/usr/lib/postgresql"
+_MIGRATED = "migrated"
+
+
+@dataclass
+class PostgreSQL:
+    """A server on a free port of 127.0.0.1."""
+
+    port: int
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://mammo@127.0.0.1:{self.port}/{database}"
+
+    def fresh(self) -> str:
+        """The URL of a new, empty queue."""
+        name = f"queue_{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {_MIGRATED}")
+        return self.url(name)
+
+    def empty(self) -> str:
+        """The URL of a new database without tables."""
+        name = f"empty_{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def run(self, statement: str) -> None:
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+
+@contextmanager
+def debian_postgresql() -> Iterator[PostgreSQL]:
+    """PostgreSQL in a folder of its own; the test is skipped where it is not installed. It refuses to run as root, and
+    runs as Debian's user postgres then."""
+    programs = sorted(Path(_PROGRAMS).glob("*/bin/postgres"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed (Debian package postgresql-15)")
+    user = pwd.getpwnam("postgres").pw_uid if os.geteuid() == 0 else None
+    bin_folder = programs[-1].parent
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    if user is not None:
+        os.chown(folder, user, -1)
+    initialise: list[str | Path] = [
+        bin_folder / "initdb",
+        "-D",
+        folder / "data",
+        "-U",
+        "mammo",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    ]
+    subprocess.run(initialise, check=True, capture_output=True, cwd="/", user=user)
+    with held_port() as port:
+        settings = ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "fsync=off", f"port={port}"]
+        options = " ".join(f"-c {setting}" for setting in settings)
+        control: list[str | Path] = [bin_folder / "pg_ctl", "-D", folder / "data", "-w"]
+        start: list[str | Path] = [*control, "-o", options, "-l", folder / "log", "start"]
+        subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd="/", user=user)
+        try:
+            server = PostgreSQL(port)
+            server.run(f"CREATE DATABASE {_MIGRATED}")
+            open_database(server.url(_MIGRATED)).dispose()
+            yield server
+        finally:
+            stop: list[str | Path] = [*control, "-m", "immediate", "stop"]
+            subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, cwd="/", user=user)
+            shutil.rmtree(folder)
