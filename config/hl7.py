@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from config.fields import Port, Section, matching
+from config.tls import TlsServer
 
 FieldPathText = Annotated[
     str,
@@ -24,6 +26,7 @@ class Hl7(Section):
 
     host: str = "127.0.0.1"
     port: Port | None = None
+    tls: TlsServer | None = None
     sender_hosts: tuple[str, ...] = Field(default=("127.0.0.1",), min_length=1)
     sender_applications: tuple[str, ...] = ()
     charset: str = "utf-8"
@@ -36,6 +39,10 @@ class Hl7(Section):
     laterality: tuple[FieldPathText, ...] = ("OBX-20", "OBX(272741003)-5")
     assessed_at: tuple[FieldPathText, ...] = ("OBR-22", "OBX-14", "MSH-7")
     reads_text: bool = True
+
+    def beside(self, folder: Path) -> Hl7:
+        """The same with paths relative to `folder`."""
+        return self if self.tls is None else self.model_copy(update={"tls": self.tls.beside(folder)})
 
     @field_validator("charset")
     @classmethod

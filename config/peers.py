@@ -81,7 +81,7 @@ LosslessSyntax = Literal["RLELossless", "JPEGLSLossless", "JPEG2000Lossless", "D
 
 
 class ByTls(Section):
-    """The settings of a peer that the node may connect to by DICOM TLS."""
+    """The settings of a peer that the node may connect to by TLS."""
 
     tls: TlsPeer | None = None
 
@@ -150,7 +150,7 @@ class FhirDestination(WebService, Destination):
     kind: Literal["fhir"]
 
 
-class Hl7Destination(Destination):
+class Hl7Destination(ByTls, Destination):
     """A RIS that receives the report as an HL7 v2 message (ORU^R01 over MLLP)."""
 
     kind: Literal["hl7"]

@@ -24,7 +24,7 @@ from config.hl7 import Hl7
 from config.mail import Mail
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.oidc import Oidc
-from config.peers import AnyDestination, AnySource, DicomDestination, DicomSource, Sender, WebService
+from config.peers import AnyDestination, AnySource, ByTls, Sender, WebService
 from config.tls import TlsListener
 from config.web import Web
 from config.webhooks import Webhook
@@ -233,6 +233,7 @@ def load(path: Path) -> Settings:
         "data_dir": (folder / settings.data_dir).resolve(),
         "receiver": settings.receiver.beside(folder),
         "reader": settings.reader.beside(folder),
+        "hl7": settings.hl7.beside(folder),
         "web": settings.web.beside(folder),
         "oidc": settings.oidc.beside(folder),
         "mail": settings.mail.beside(folder),
@@ -250,7 +251,7 @@ def load(path: Path) -> Settings:
 
 
 def _beside(peer: Peer, folder: Path) -> Peer:
-    return peer.beside(folder) if isinstance(peer, WebService | DicomDestination | DicomSource) else peer
+    return peer.beside(folder) if isinstance(peer, WebService | ByTls) else peer
 
 
 def _set_time_zone(time_zone: str) -> None:

@@ -43,14 +43,11 @@ class TlsPeer(Tls):
     server_name: str | None = None
 
 
-class TlsListener(Tls):
-    """A second port of the listener, for TLS alone: senders must have a certificate of `ca_file`, unless
-    `client_certificates` is false."""
+class TlsServer(Tls):
+    """How the node is a server: its own certificate, and whether clients must show one of `ca_file`."""
 
     certificate: Path
     key: Path
-    host: str = "127.0.0.1"
-    port: Port = 2762
     client_certificates: bool = True
 
     @model_validator(mode="after")
@@ -58,3 +55,10 @@ class TlsListener(Tls):
         if self.client_certificates and self.ca_file is None:
             raise ValueError("needs ca_file, the authority of senders' certificates, or client_certificates = false")
         return self
+
+
+class TlsListener(TlsServer):
+    """A second port of the DICOM listener, for TLS alone."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2762

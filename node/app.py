@@ -41,7 +41,16 @@ from node.intake.refused_classes import enter_refused_classes
 from node.mail.digest import Digest
 from node.operations.descriptors import associations_for, raise_limit
 from node.operations.webhooks import webhook_peer
-from node.peers import callers, commitment_request, committing, result_destination, tls_address, tls_files, window
+from node.peers import (
+    callers,
+    commitment_request,
+    committing,
+    result_destination,
+    server_tls,
+    tls_address,
+    tls_files,
+    window,
+)
 from node.reader.main import reader_name, run_reader
 from node.reader.process import ReaderSupervisor
 from node.reporting.reporter import Reporter
@@ -252,6 +261,7 @@ def _hl7_listener(port: int, settings: Settings, sessions: Sessions) -> MllpList
         intake.answer,
         intake.too_large,
         settings.hl7.max_message_kb * 1000,
+        tls=None if settings.hl7.tls is None else server_tls(settings.hl7.tls),
     )
 
 

@@ -22,7 +22,7 @@ from config.peers import (
     WebSource,
 )
 from config.settings import Receiver, Settings
-from config.tls import TlsListener, TlsPeer
+from config.tls import TlsListener, TlsPeer, TlsServer
 from dicom_io.network import retrieve, wado
 from dicom_io.network.commitment import ask_commitment
 from dicom_io.network.holdings import FetchLimits, Source
@@ -56,8 +56,12 @@ def tls_address(of: TlsListener | None) -> TlsAddress | None:
     """
     if of is None:
         return None
-    files = TlsFiles(of.certificate, of.key, of.ca_file, of.profile)
-    return TlsAddress(of.host, of.port, ServerTls(files, asks=of.client_certificates))
+    return TlsAddress(of.host, of.port, server_tls(of))
+
+
+def server_tls(of: TlsServer) -> ServerTls:
+    """The node's side of TLS where it is the server. Raises as `tls_address`."""
+    return ServerTls(TlsFiles(of.certificate, of.key, of.ca_file, of.profile), asks=of.client_certificates)
 
 
 def dicom_peer(of: DicomDestination | DicomSource, calling_ae_title: str) -> Peer:

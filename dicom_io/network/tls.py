@@ -112,6 +112,16 @@ class ServerTls:
                     log.error("the listener's new certificates cannot be used, the ones before are kept: %s", error)
             return self._context
 
+    def following(self) -> ssl.SSLContext:
+        """One context for a server that asks for it once: each handshake goes on with that of this moment."""
+        first = self._files.server(asks=self._asks)
+
+        def follow(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+            connection.context = self.context()
+
+        first.sni_callback = follow
+        return first
+
     def _stamps(self) -> tuple[tuple[int, int, int] | None, ...]:
         return tuple(_stamp(path) for path in self._files.paths)
 

@@ -13,7 +13,7 @@ from dicom_io.results.outputs import contents_of, preferred_syntaxes
 from node.delivery.deliverer import Transport
 from node.delivery.fhir_server import FhirServer
 from node.delivery.mllp import MllpDestination, MllpPeer
-from node.peers import dicom_peer, profile, transfer_syntaxes, web_peer
+from node.peers import dicom_peer, profile, tls_files, transfer_syntaxes, web_peer
 
 BYTES_PER_MBIT = 125_000
 
@@ -29,6 +29,7 @@ def mllp_peer(to: Hl7Destination) -> MllpPeer:
         receiving_application=to.receiving_application,
         receiving_facility=to.receiving_facility,
         charset=to.charset,
+        tls=tls_files(to.tls),
     )
 
 

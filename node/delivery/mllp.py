@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from dicom_io.durable import write_durably
-from dicom_io.errors import NotAccepted, Rejected, Unreachable
+from dicom_io.errors import CertificatesUnusable, NotAccepted, Rejected, Unreachable
+from dicom_io.network.tls import TlsFiles
 from node.assessments.hl7.listener import END, START
 from node.assessments.hl7.message import CHARSETS, Message, NoMessage, Segment, parse
 
@@ -39,6 +41,7 @@ class MllpPeer:
         timeout_s: for the connection and for each answer.
         sending_application, …: MSH-3 to MSH-6.
         charset: MSH-18, a value of table 0211.
+        tls: the node's certificates, if the connection is by TLS.
     """
 
     host: str
@@ -49,6 +52,7 @@ class MllpPeer:
     receiving_application: str
     receiving_facility: str
     charset: str
+    tls: TlsFiles | None = None
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -60,9 +64,21 @@ class MllpPeer:
             Unreachable
         """
         try:
-            return socket.create_connection((self.host, self.port), self.timeout_s)
+            connection = socket.create_connection((self.host, self.port), self.timeout_s)
+            return connection if self.tls is None else self._encrypted(connection, self.tls)
+        except CertificatesUnusable as error:
+            raise Unreachable(f"{self}: {error}") from error
+        except ssl.SSLCertVerificationError as error:
+            raise Unreachable(f"{self} shows a certificate that is not accepted: {error.verify_message}") from error
         except OSError as error:
             raise Unreachable(f"no connection to {self} (waited up to {self.timeout_s:g} s)") from error
+
+    def _encrypted(self, connection: socket.socket, tls: TlsFiles) -> ssl.SSLSocket:
+        try:
+            return tls.client().wrap_socket(connection, server_hostname=tls.server_name or self.host)
+        except BaseException:
+            connection.close()
+            raise
 
     def addressed(self, message: bytes) -> bytes:
         """A message of the node with the fields that depend on the receiver, in its character set.

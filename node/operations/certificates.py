@@ -8,12 +8,12 @@ from pathlib import Path
 
 from cryptography import x509
 
-from config.peers import DicomDestination, DicomSource, WebService
+from config.peers import ByTls, WebService
 from config.settings import Settings
 from dicom_io.errors import CertificatesUnusable
 from dicom_io.network.tls import TlsFiles
 from node.operations.machine import CheckResult
-from node.peers import tls_address, tls_files
+from node.peers import server_tls, tls_files
 
 SOON_S = 30 * 86400.0
 """A certificate that ends within this time should be renewed."""
@@ -43,6 +43,8 @@ def certificates(settings: Settings, now: float) -> list[CheckResult]:
 def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
     if settings.receiver.tls is not None:
         yield "receiver.tls", settings.receiver.tls.certificate
+    if settings.hl7.tls is not None:
+        yield "hl7.tls", settings.hl7.tls.certificate
     if settings.web.certificate is not None:
         yield "the page", settings.web.certificate
     for kind, peers in (("destination", settings.destinations), ("source", settings.sources)):
@@ -50,7 +52,7 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
             if isinstance(peer, WebService):
                 if peer.client_certificate is not None:
                     yield f"{kind} {peer.name}", peer.client_certificate
-            elif isinstance(peer, DicomDestination | DicomSource) and peer.tls is not None and peer.tls.certificate:
+            elif isinstance(peer, ByTls) and peer.tls is not None and peer.tls.certificate:
                 yield f"{kind} {peer.name}", peer.tls.certificate
     for sender in settings.senders:
         if sender.find_tls is not None and sender.find_tls.certificate is not None:
@@ -86,13 +88,15 @@ def _usable(settings: Settings) -> Iterator[CheckResult]:
         *(
             (peer.name, tls_files(peer.tls))
             for peer in (*settings.destinations, *settings.sources)
-            if isinstance(peer, DicomDestination | DicomSource)
+            if isinstance(peer, ByTls)
         ),
     ]
-    try:
-        tls_address(settings.receiver.tls)
-    except CertificatesUnusable as error:
-        yield CheckResult("receiver.tls", False, str(error))
+    for name, server in (("receiver.tls", settings.receiver.tls), ("hl7.tls", settings.hl7.tls)):
+        try:
+            if server is not None:
+                server_tls(server)
+        except CertificatesUnusable as error:
+            yield CheckResult(name, False, str(error))
     for name, files in sides:
         try:
             if files is not None:

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from dicom_io.errors import NotListening
 from dicom_io.network.places import NoPlace, Places
+from dicom_io.network.tls import ServerTls
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class MllpListener:
             has closed it, or after `frame_s` seconds or MOST_DISCARDED bytes.
         frame_s: seconds within which a message must end after its first byte. Between messages a connection may be idle
             until a new connection needs its place.
+        tls: of a listener that takes connections by TLS alone.
     """
 
     listening: socket.socket
@@ -67,6 +69,7 @@ class MllpListener:
     too_large: Callable[[], bytes]
     max_bytes: int
     frame_s: float = FRAME_S
+    tls: ServerTls | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Listens until `stop` is set. A message that is being handled then is still stored, but its acknowledgement
@@ -103,7 +106,13 @@ class MllpListener:
                 connections.leave(task)
                 writer.close()
 
-        server = await asyncio.start_server(connected, sock=self.listening, limit=self.max_bytes)
+        server = await asyncio.start_server(
+            connected,
+            sock=self.listening,
+            limit=self.max_bytes,
+            ssl=None if self.tls is None else self.tls.following(),
+            ssl_handshake_timeout=None if self.tls is None else self.frame_s,
+        )
         await asyncio.to_thread(stop.wait)
         server.close()
         ending = list(running)
@@ -131,7 +140,8 @@ class MllpListener:
                 return
             except asyncio.LimitOverrunError:
                 writer.write(_framed(self.too_large()))
-                writer.write_eof()
+                if writer.can_write_eof():  # TLS cannot
+                    writer.write_eof()
                 await self._discard_rest(reader)
                 return
             # Bytes before the start byte belong to no message.
