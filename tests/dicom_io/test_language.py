@@ -22,6 +22,7 @@ from reports import (
     some_exam,
     some_images,
     some_sources,
+    two_view_exam,
     walk,
     with_spacing,
 )
@@ -29,6 +30,8 @@ from reports import (
 from dicom_io.results.encode import encode_results
 from dicom_io.results.language import ENGLISH, NAMES, Language, catalogue, language_of
 from dicom_io.results.profiles import PROFILES, ResultKind
+from dicom_io.results.scored import scored_lesions
+from dicom_io.results.statements import statements, summary_sentences
 from dicom_io.results.summary.page import draw_page
 from dicom_io.results.summary.place import Place
 from dicom_io.spacing import spacing_of
@@ -47,8 +50,17 @@ def language(request: pytest.FixtureRequest) -> Language:
     return language_of(request.param)
 
 
-def spoken(exam: ExamReading, language: Language, sources: dict[str, Dataset] | None = None) -> list[str]:
-    """The sentences of the SR."""
+def spoken(exam: ExamReading, language: Language) -> list[str]:
+    """The sentences of the reports."""
+    sentences = [*summary_sentences(exam, 2), *(said.sentence for said in statements(exam, BUNDLE))]
+    return [language.say(words) for words in (*sentences, *_of_lesions(exam))]
+
+
+def _of_lesions(exam: ExamReading) -> list[str]:
+    return [sentence for lesion in scored_lesions(exam) for sentence in lesion.sentences]
+
+
+def in_the_sr(exam: ExamReading, language: Language, sources: dict[str, Dataset] | None = None) -> list[str]:
     report = report_on(exam, sources, replace(ENCODING, language=language))
     (summary,) = named(report, "121111")
     return [*summary.TextValue.splitlines(), *comments_of(report)]
@@ -89,13 +101,19 @@ def test_no_number_is_lost_or_changed(language: Language, exam: Callable[[], Exa
 def test_above_and_not_above_the_threshold_are_told_apart(language: Language, category: Category):
     exam = calibrated(some_exam())
     said = {
-        recalled: spoken(replace(exam, likelihood=Likelihood(0.5 if recalled else 0.001, category)), language)[1]
+        recalled: spoken(replace(exam, likelihood=Likelihood(0.5 if recalled else 0.001, category)), language)[2]
         for recalled in (True, False)
     }
     negations = {"de": " nicht ", "es": " no ", "fr": " pas "}
     assert {recalled: negations[language.code] in f" {words} " for recalled, words in said.items()} == {
         True: False, False: True,
     }  # fmt: skip
+
+
+def test_the_sr_says_these_sentences(language: Language):
+    exam = two_view_exam()
+    revision = language.say("This is revision 2: it replaces all earlier reports of this study.")
+    assert set(in_the_sr(exam, language)) == {*spoken(exam, language)} - {revision}
 
 
 def test_what_is_not_translated_stays_english_and_says_so(language: Language):
@@ -175,7 +193,7 @@ def test_letters_are_those_that_the_images_character_set_holds(charset: str, wor
     for source in sources.values():
         source.SpecificCharacterSet = charset
         source.PatientName = "Meier^Anne"
-    assert word in spoken(some_exam(), language_of("de"), sources)[0].lower()
+    assert word in in_the_sr(some_exam(), language_of("de"), sources)[0].lower()
 
 
 @pytest.mark.parametrize(

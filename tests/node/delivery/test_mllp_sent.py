@@ -12,19 +12,24 @@ from pathlib import Path
 
 import pytest
 from clock import Clock
+from outbox import wait_for
 from readings import ENCODING
 from reports import discordant, some_exam, some_sources
 from sqlalchemy import select
 
 from config.hl7 import Hl7
 from dicom_io.errors import NotAccepted, Rejected, Unreachable
+from dicom_io.results.profiles import ResultKind
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
 from node.assessments.hl7.message import parse
+from node.delivery.backoff import RetryPolicy
+from node.delivery.deliverer import Deliverer
 from node.delivery.mllp import ACKNOWLEDGEMENT, MllpDestination, MllpPeer, mllp_connects
 from node.reporting.oru import encode_oru
 from node.store.database import open_database, read_only, sessions_of
-from node.store.tables import ReceivedAssessment
+from node.store.states import DeliveryState
+from node.store.tables import Delivery, ReceivedAssessment
 
 
 @dataclass
@@ -179,3 +184,27 @@ def test_the_nodes_own_intake_takes_no_category_from_its_messages(tmp_path: Path
         send(node.peer(), path)
     with read_only(sessions) as session:
         assert session.scalars(select(ReceivedAssessment)).all() == []
+
+
+def test_ae_is_tried_again_with_the_same_message_and_ar_is_given_up(ris: Ris, report: Path, tmp_path: Path):
+    sessions, clock = sessions_of(open_database(f"sqlite:///{tmp_path / 'queue.sqlite'}")), Clock()
+    with MllpDestination(ris.peer()) as transport:
+        delivering = Deliverer("ris", transport, RetryPolicy(30, 3600, 7200), sessions, tmp_path, clock)
+
+        def delivered(says: str) -> Delivery:
+            ris.says = says
+            assert delivering.deliver_due() == 1
+            with read_only(sessions) as session:
+                return session.scalars(select(Delivery).order_by(Delivery.id.desc()).limit(1)).one()
+
+        wait_for(sessions, "ris", report.name, clock(), ResultKind.ORU)
+        failed = delivered("MSA|AE|{id}\rERR|||207")
+        assert (failed.state, failed.next_at) == (DeliveryState.WAITING, clock() + 30)
+        assert "application internal error" in failed.error
+        clock.seconds += 30
+        assert delivered("MSA|AA|{id}").state is DeliveryState.SENT
+        assert ris.received[0] == ris.received[1]
+        (tmp_path / "another.hl7").write_bytes(report.read_bytes())
+        wait_for(sessions, "ris", "another.hl7", clock(), ResultKind.ORU)
+        refused = delivered("MSA|AR|{id}\rERR|||200")
+        assert (refused.state, "unsupported message type" in refused.error) == (DeliveryState.DEAD, True)

@@ -12,16 +12,18 @@ import pytest
 from clock import Clock
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from outbox import wait_for
 from sqlalchemy import select
 
 from config.settings import Settings
+from dicom_io.results.profiles import ResultKind
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
 from node.delivery.window import Window
 from node.operations.sending import sending_words
 from node.store.database import Sessions, open_database, read_only, sessions_of
-from node.store.states import DeliveryState, StudyState
-from node.store.tables import Delivery, Result, Study
+from node.store.states import DeliveryState
+from node.store.tables import Delivery
 from node.store.urgency import Urgency
 
 ZONE = "Europe/Berlin"
@@ -96,21 +98,7 @@ def sessions(tmp_path: Path) -> Sessions:
 
 
 def waiting(sessions: Sessions, urgency: Urgency, now: float) -> None:
-    """A reported study with one result that waits for the destination "pacs"."""
-    with sessions.begin() as session:
-        study = Study(
-            study_instance_uid=f"2.25.{urgency.head_start_s:.0f}".replace("-", "9"), source="PACS", urgency=urgency,
-            state=StudyState.REPORTED, first_received_at=now, last_received_at=now, opened_at=now,
-        )  # fmt: skip
-        session.add(study)
-        session.flush()
-        result = Result(
-            study_id=study.id, revision=1, last_revision=1, profile="ohif", kind="SR", written_at=now,
-            sop_instance_uid=f"{study.study_instance_uid}.1", path=f"{urgency}.dcm",
-        )  # fmt: skip
-        session.add(result)
-        session.flush()
-        session.add(Delivery(result_id=result.id, destination="pacs", created_at=now, next_at=now))
+    wait_for(sessions, "pacs", f"{urgency}.dcm", now, ResultKind.SR, urgency)
 
 
 def test_outside_its_hours_a_destination_gets_urgent_studies_only(sessions: Sessions, tmp_path: Path):
