@@ -19,7 +19,7 @@ from node.web.answers import page, plainly
 from node.web.api.interface import ROOT, build_interface
 from node.web.background import Background
 from node.web.desk import Desk, desk_of
-from node.web.dicomweb.service import ROOT as DICOMWEB
+from node.web.dicomweb.results import ROOT as DICOMWEB
 from node.web.dicomweb.service import build_dicomweb
 from node.web.live import Live
 from node.web.metrics import Metrics

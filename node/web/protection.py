@@ -19,7 +19,7 @@ from node.store.database import read_only, why_not_opened
 from node.web.answers import page, plainly
 from node.web.api.interface import ROOT
 from node.web.desk import Desk, desk_of
-from node.web.dicomweb.service import ROOT as DICOMWEB
+from node.web.dicomweb.results import ROOT as DICOMWEB
 from node.web.visitors import NOBODY, Visitor, visitor_with
 
 log = logging.getLogger(__name__)

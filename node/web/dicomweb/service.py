@@ -12,9 +12,7 @@ from starlette.exceptions import HTTPException
 from node.archive.layout import WEB_INCOMING
 from node.web.api.problems import catch_faults, refused, unusable
 from node.web.desk import Desk
-from node.web.dicomweb import store
-
-ROOT = "/dicom-web"
+from node.web.dicomweb import search, store
 
 
 def build_dicomweb(desk: Desk) -> FastAPI:
@@ -23,6 +21,7 @@ def build_dicomweb(desk: Desk) -> FastAPI:
     service = FastAPI(title="mammo-node", docs_url=None, redoc_url=None, openapi_url=None)
     service.state.desk = desk
     service.state.places = asyncio.Semaphore(store.MOST_AT_ONCE)
+    service.include_router(search.router)
     if desk.settings.web.stow:
         service.include_router(store.router)
     service.middleware("http")(catch_faults)
