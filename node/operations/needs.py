@@ -14,7 +14,7 @@ from node.delivery.orphaned import orphaned, waiting_for
 from node.operations.certificates import certificates
 from node.operations.day import Day, DestinationWord, destination_words, view_day
 from node.operations.drift import drift
-from node.operations.machine import disk
+from node.operations.machine import CheckResult, disk
 from node.operations.webhooks import webhook_words
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Job, Study
@@ -77,10 +77,8 @@ def _needs(
     room = disk(settings)
     if not room.ok:
         yield Need("disk", room.says, "Free some space, or mend the folder: senders are refused until then.")
-    for certificate in certificates(settings, now):
-        if not certificate.ok or certificate.warns:
-            cure = "DICOM TLS reads a new file by itself; for the page, start the node again."
-            yield Need("certificate", f"{certificate.about}: {certificate.says}", cure, of=certificate.about)
+    judged = certificates(settings, now)
+    yield from _certificates([certificate for certificate in judged if not certificate.ok])
     if day.to_read and not day.being_read and _waits_since(session) < now - STALLED_S:
         says = f"{counted(day.to_read, 'image')} {'waits' if day.to_read == 1 else 'wait'}, and none is being read"
         if (day.last_read_at or 0) < now - STALLED_S:
@@ -109,6 +107,7 @@ def _needs(
             says = f"{counted(word.given_up, word.what)} did not reach {word.name}, and {_is(word.given_up)} given up"
             cure = _CURES[word.what].format(name=word.name)
             yield Need("failed", says, cure, of=f"to {word.name}", count=word.given_up)
+    yield from _certificates([certificate for certificate in judged if certificate.ok and certificate.warns])
     for watched in drift(session, now):
         for course in (course for course in watched.courses if course.drifts):
             cure = "Look at some of its images: the device, its processing, or who is examined may have changed."
@@ -116,6 +115,12 @@ def _needs(
     for name, count in orphaned(session, [word.name for word in destinations]).items():
         cure = f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         yield Need("stranded", f"{waiting_for(name, count)}, which is no longer in the settings", cure, of=name)
+
+
+def _certificates(judged: Sequence[CheckResult]) -> Iterator[Need]:
+    cure = "DICOM TLS reads a new file by itself; for the page, start the node again."
+    for certificate in judged:
+        yield Need("certificate", f"{certificate.about}: {certificate.says}", cure, of=certificate.about)
 
 
 def waiting_for_results(word: DestinationWord) -> str:

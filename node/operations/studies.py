@@ -183,6 +183,20 @@ def with_accession_number(session: Session, number: str) -> tuple[int, ...]:
     return tuple(session.scalars(found.limit(MOST_NAMED))) if number else ()
 
 
+def patients_of(session: Session, study: int) -> dict[tuple[str, str], list[int]]:
+    """The patients (ID, birth date) that the instances of a study state, each with the ids of those instances; only for
+    people who may see it. Of a study in quarantine they may be two."""
+    rows = session.execute(
+        select(Instance.patient_id, Instance.patient_birth_date, Instance.id)
+        .where(Instance.study_id == study)
+        .order_by(Instance.id)
+    )
+    found: dict[tuple[str, str], list[int]] = {}
+    for patient, born, instance in rows:
+        found.setdefault((patient, born), []).append(instance)
+    return found
+
+
 def studies_named(session: Session, name: str) -> list[int]:
     """The ids of the studies with this Study Instance UID, accession number or patient ID, the newest first."""
     if not name:

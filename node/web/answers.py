@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
@@ -20,6 +21,8 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
         "path": request.url.path,
         "csrf": desk.tokens.csrf(session),
         "now": desk.now(),
+        "version": version("mammo-node"),
+        "began_at": desk.began_at,
         "accounts": request.state.accounts,
         "encrypted": desk.settings.web.is_encrypted,
         "provider": urlsplit(desk.settings.oidc.issuer or "").hostname,

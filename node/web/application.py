@@ -62,6 +62,7 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
         Metrics(settings, now),
         Background(live.changed),
         Lock(),
+        now(),
     )
 
     @asynccontextmanager

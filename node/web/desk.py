@@ -33,6 +33,8 @@ class Desk:
     background: Background
     checking: Lock
     """Held while somebody checks."""
+    began_at: float
+    """When the page's process began, UTC seconds since the epoch."""
 
 
 def desk_of(request: Request) -> Desk:

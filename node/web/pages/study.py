@@ -22,7 +22,7 @@ from node.operations.resend import CannotResend, resend
 from node.operations.retry import StillTwoPatients
 from node.operations.retry import retry as retry_by
 from node.operations.road import name_of, retry_helps, road_of
-from node.operations.studies import Identifiers, NoSuchStudy, identifiers
+from node.operations.studies import Identifiers, NoSuchStudy, identifiers, patients_of
 from node.peers import result_destination
 from node.store.database import read_only
 from node.store.tables import Instance, ShadowReading, Study
@@ -53,6 +53,7 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         exam, lost = exam_or_why(session, desk.settings, study)
         rows = session.get_one(Study, study).instances
         known = identifiers(session, [study]).get(study) if visitor.sees_patients else None
+        patients = patients_of(session, study) if visitor.sees_patients else {}
         pictures = pictures_of(exam, {row.sop_instance_uid: row.id for row in rows}) if exam else ()
         shadows = session.scalars(
             select(ShadowReading).where(ShadowReading.study_id == study).order_by(ShadowReading.id.desc())
@@ -64,6 +65,7 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         road=road,
         study=road.study,
         known=known,
+        patients=patients,
         exam=exam,
         lost=lost,
         pictures=pictures,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from models.bundles.bundle import BundleError, find_bundle, read_bundle
 from node.intake.refused_classes import refused_classes
 from node.operations.day import destination_words, sender_words, view_day, view_disk
 from node.operations.needs import needs
@@ -49,4 +50,13 @@ def today(request: Request) -> Response:
             refused=refused_classes(session),
             disk=view_disk(session, settings.data_dir, settings.receiver.min_free_mb * MB, now),
             reader=settings.reader,
+            bundle=_bundle(settings.reader.bundle),
         )
+
+
+def _bundle(name: str) -> str:
+    """Name and version of the bundle that reads; as the settings name it where it cannot be read (`check` says why)."""
+    try:
+        return str(read_bundle(find_bundle(name)).id)
+    except BundleError:
+        return name

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 from browsing import words
 from road import Road, changed
 from sqlalchemy import select
 
 from config.peers import DicomDestination, Sender
+from config.web import Role
 from config.webhooks import Webhook
 from node.demo.studies import DemoStudy
+from node.operations.accounts import add
 from node.reporting.weeks import week_of
 from node.store.events import StudyEvent, Subscriber, subscribe
 from node.store.states import DeliveryState, JobState, moved
@@ -104,9 +108,15 @@ def test_pages_of_many_studies_hold_each_once_and_in_order(browse, road: Road):
 def test_a_study_in_quarantine_says_why_nothing_is_sent(browse, road: Road, mammogram_study: DemoStudy):
     first, second = mammogram_study.files[:2]
     road.receive(first, changed(second, PatientID="another"))
-    shown = browse(road).text("/studies/1")
+    with road.sessions.begin() as session:
+        add(session, "ann", Role.OPERATOR, "a long enough one", road.clock())
+    browser = browse(road)
+    browser.send("/sign-in", "/sign-in", name="ann", password="a long enough one")
+    shown = browser.text("/studies/1")
     assert "It is in quarantine:" in shown
     assert "Nothing is sent until a person has checked it" in shown
+    assert f"{mammogram_study.patient_id}, born not stated: image 1" in shown
+    assert "another, born not stated: image 2" in shown
 
 
 def test_a_failed_report_says_why(browse, road: Road, mammogram_study: DemoStudy):
@@ -127,6 +137,18 @@ def test_the_settings_are_shown_with_where_each_comes_from_and_without_a_passwor
     shown = browser.text("/settings")
     assert "port 4100 file" in shown
     assert "ae_title MAMMO_NODE default" in shown
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMINISTRATOR])
+def test_an_administrator_sees_who_may_sign_in_and_which_version_runs(browse, road: Road, role):
+    with road.sessions.begin() as session:
+        add(session, "ann", role, "a long enough one", road.clock())
+    browser = browse(road)
+    assert version("mammo-node") not in browser.text("/sign-in"), "not told to everybody"
+    browser.send("/sign-in", "/sign-in", name="ann", password="a long enough one")
+    shown = browser.text("/settings")
+    assert f"mammo-node {version('mammo-node')}, whose page was started 2023-11-14" in shown
+    assert ("ann administrator 2023-11-14 22:13 UTC with a password" in shown) is (role is Role.ADMINISTRATOR)
 
 
 def test_the_models_are_shown_with_their_figures(browse, road: Road):
