@@ -26,6 +26,8 @@ class Sender(Section):
     find_port: Port | None = None
     find_tls: TlsPeer | None = None
     certificates: tuple[str, ...] = ()
+    username: str | None = None
+    passcode_file: Path | None = None
 
     @field_validator("host")
     @classmethod
@@ -39,12 +41,19 @@ class Sender(Section):
 
     def beside(self, folder: Path) -> Self:
         """The same with paths relative to `folder`."""
-        return self if self.find_tls is None else self.model_copy(update={"find_tls": self.find_tls.beside(folder)})
+        found: dict[str, object] = {}
+        if self.find_tls is not None:
+            found["find_tls"] = self.find_tls.beside(folder)
+        if self.passcode_file is not None:
+            found["passcode_file"] = folder / self.passcode_file
+        return self.model_copy(update=found)
 
     @model_validator(mode="after")
     def _find_is_whole(self) -> Sender:
         if (self.find_host is None) != (self.find_port is None):
             raise ValueError("find_host and find_port go together")
+        if self.passcode_file is not None and self.username is None:
+            raise ValueError("passcode_file needs username")
         return self
 
 

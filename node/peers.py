@@ -27,7 +27,7 @@ from dicom_io.network import retrieve, wado
 from dicom_io.network.commitment import ask_commitment
 from dicom_io.network.holdings import FetchLimits, Source
 from dicom_io.network.peer import Peer
-from dicom_io.network.scp import AllowedSender, TlsAddress
+from dicom_io.network.scp import AllowedSender, AllowedUser, TlsAddress
 from dicom_io.network.tls import ServerTls, TlsFiles
 from dicom_io.network.web_peer import WebPeer
 from dicom_io.results.profiles import MESSAGE_PROFILES, Profile, ResultKind, profile_of
@@ -123,7 +123,12 @@ def callers(settings: Settings) -> list[AllowedSender]:
     return [
         *(AllowedSender(settings.receiver.ae_title, host) for host in sorted(own_hosts)),
         *(
-            AllowedSender(sender.ae_title, sender.host, certificates=frozenset(sender.certificates))
+            AllowedSender(
+                sender.ae_title,
+                sender.host,
+                certificates=frozenset(sender.certificates),
+                user=None if sender.username is None else AllowedUser(sender.username, sender.passcode_file),
+            )
             for sender in settings.senders
         ),
         *(AllowedSender(to.ae_title, to.host, stores=False) for to in committing(settings)),

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hmac import compare_digest
 from pathlib import Path
 from traceback import extract_tb
 from typing import Protocol, cast
@@ -29,7 +30,7 @@ from dicom_io.network.priority import MEDIUM
 from dicom_io.network.scp_contexts import supported_contexts
 from dicom_io.network.scp_gate import Refusal
 from dicom_io.network.scp_messages import StreamingDIMSE
-from dicom_io.network.scp_request import Names
+from dicom_io.network.scp_request import Names, UserIdentity
 from dicom_io.network.scp_stream import ReceivingServer, StreamingHandler
 from dicom_io.network.tls import ServerTls, names_of
 
@@ -40,6 +41,7 @@ _ABORTED_WITHIN_S = 2.0
 _ABSTRACT_SYNTAX_REFUSED = 3  # a presentation context's result (PS3.8 table 9-18)
 _UNKNOWN_CALLER, _UNKNOWN_CALLED = (1, 1, 3), (1, 1, 7)
 _NOT_NOW = (2, 1, 1)
+_NOT_IDENTIFIED = (1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -74,18 +76,41 @@ class Intake(Protocol):
 
 
 @dataclass(frozen=True)
+class AllowedUser:
+    """A user identity (PS3.7 section D.3.3.7): a name, and a file with the passcode, which is read for each
+    association; None: the name is enough."""
+
+    username: str
+    passcode_file: Path | None = None
+
+    def is_stated(self, by: UserIdentity | None) -> bool:
+        """Whether an identity is this one.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if by is None:
+            return False
+        passcode = b"" if self.passcode_file is None else self.passcode_file.read_bytes().strip()
+        known = compare_digest(by.username, self.username.encode())
+        return known and (self.passcode_file is None or (bool(passcode) and compare_digest(by.passcode, passcode)))
+
+
+@dataclass(frozen=True)
 class AllowedSender:
     """An application that may associate: its AE title, and the host name or address that it must use, if one is given.
 
     Attributes:
         stores: False for an application that may only report on storage commitments.
-        certificates: the names, one of which its certificate must have; it must use TLS then. None: any, or no TLS.
+        certificates: the names, one of which its certificate must have; it must use TLS then. Empty: any, or no TLS.
+        user: the user identity that it must state; None: none is asked for.
     """
 
     ae_title: str
     host: str | None = None
     stores: bool = True
     certificates: frozenset[str] = frozenset()
+    user: AllowedUser | None = None
 
 
 @dataclass(frozen=True)
@@ -224,6 +249,7 @@ class Listener:
         server.open_file = self._open
         server.takes = supported_contexts(reports=self._hear is not None)
         server.judge = self._judge
+        server.identify = self._identify
         server.places = places
         server.patience_s = self._limits.association_timeout_s
         server.tls = tls
@@ -250,6 +276,17 @@ class Listener:
         if None in found.values():
             return Refusal(*_NOT_NOW, f"the host of sender {names.calling!r} does not resolve so far")
         return Refusal(*_UNKNOWN_CALLER, f"{names.calling!r} at {address} is not among the senders{_by(certificate)}")
+
+    def _identify(
+        self, names: Names, address: str, certificate: frozenset[str] | None, stated: UserIdentity | None
+    ) -> Refusal | None:
+        asked = [sender.user for sender, is_at in self._known(names.calling, address, certificate).items() if is_at]
+        try:
+            if any(user is None or user.is_stated(stated) for user in asked):
+                return None
+        except OSError as error:
+            return Refusal(*_NOT_NOW, f"the passcode of {names.calling!r} cannot be read: {error.strerror}")
+        return Refusal(*_NOT_IDENTIFIED, f"{names.calling!r} at {address} does not state its user, or a wrong passcode")
 
     def _limit_caller(self, event: evt.Event) -> None:
         """Limits the presentation contexts of an accepted caller: a sender with stores=False may not store."""

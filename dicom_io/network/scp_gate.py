@@ -24,7 +24,16 @@ from typing import Any
 from pynetdicom.transport import AssociationServer
 
 from dicom_io.network.places import NoPlace, Places
-from dicom_io.network.scp_request import FIXED, Names, NotARequest, length_of, names_in, tidy
+from dicom_io.network.scp_request import (
+    FIXED,
+    Names,
+    NotARequest,
+    UserIdentity,
+    identity_in,
+    length_of,
+    names_in,
+    tidy,
+)
 from dicom_io.network.tls import ServerTls, names_of
 
 log = logging.getLogger(__name__)
@@ -56,6 +65,8 @@ class Refusal:
 Judge = Callable[[Names, str, frozenset[str] | None], Refusal | None]
 """Returns the refusal for AE titles, an address, and the names of a certificate (None: without TLS) that may not
 associate. It must not block."""
+Identify = Callable[[Names, str, frozenset[str] | None, UserIdentity | None], Refusal | None]
+"""The same once the whole request is there, by the user identity that it states."""
 _BUSY = Refusal(2, 3, 2, "the limit of associations, in total or for its address, is reached")
 
 
@@ -89,7 +100,7 @@ class Gate(AssociationServer):
     """pynetdicom's server, which creates an association only once the request is complete.
 
     Attributes:
-        judge: decides who may not associate.
+        judge, identify: decide who may not associate.
         places: the places of the associations.
         patience_s: time within which a request must arrive, with the TLS handshake before it.
         tls: of a server that takes connections by TLS alone.
@@ -97,6 +108,7 @@ class Gate(AssociationServer):
 
     request_queue_size = _BACKLOG
     judge: Judge
+    identify: Identify
     places: Places[object]
     patience_s: float
     tls: ServerTls | None = None
@@ -232,7 +244,11 @@ class Gate(AssociationServer):
             self._refuse(waiting, refusal)
 
     def _admit(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
-        request = tidy(bytes(waiting.request))
+        stated = bytes(waiting.request)
+        if refusal := self.identify(names_in(stated), waiting.host, waiting.certificate, identity_in(stated)):
+            self._refuse(waiting, refusal)
+            return
+        request = tidy(stated)
         key = object()
         try:
             self.places.take(key, waiting.host)

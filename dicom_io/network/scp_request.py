@@ -16,7 +16,8 @@ FIXED = 74
 LARGEST = 1 << 20  # 128 contexts with 40 transfer syntaxes each take 0.2 MB
 _KIND = 0x01
 _APPLICATION, _CONTEXT, _ABSTRACT, _SYNTAX, _USER = 0x10, 0x20, 0x30, 0x40, 0x50
-_LENGTH, _CLASS, _ROLE, _VERSION = 0x51, 0x52, 0x54, 0x55
+_LENGTH, _CLASS, _ROLE, _VERSION, _IDENTITY = 0x51, 0x52, 0x54, 0x55, 0x58
+_USERNAME, _USERNAME_AND_PASSCODE = 1, 2
 _UID = re.compile(rb"[0-9.]{1,64}")
 _NO_UID = b"0.0"
 """Replaces a malformed UID: nobody supports it, so its context is answered as not supported."""
@@ -34,6 +35,14 @@ class Names:
 
     called: str
     calling: str
+
+
+@dataclass(frozen=True)
+class UserIdentity:
+    """What a User Identity Sub-Item of type 1 or 2 states (PS3.7 section D.3.3.7); `passcode` is empty for type 1."""
+
+    username: bytes
+    passcode: bytes
 
 
 def length_of(head: bytes) -> int:
@@ -79,6 +88,29 @@ def tidy(request: bytes) -> bytes:
         raise NotARequest(f"{len(contexts)} presentation contexts")
     body += application + b"".join(contexts.values()) + _item(_USER, _user(user))
     return struct.pack(">BxL", _KIND, len(body)) + body
+
+
+def identity_in(request: bytes) -> UserIdentity | None:
+    """The user identity of a whole request; None: it states none, or one of another type.
+
+    Raises:
+        NotARequest: an item is longer than its container.
+    """
+    for kind, value in _items(request[FIXED:]):
+        if kind == _USER:
+            for inner, inside in _items(value):
+                if inner == _IDENTITY:
+                    return _identity(inside)
+    return None
+
+
+def _identity(value: bytes) -> UserIdentity | None:
+    if len(value) < 4 or value[0] not in (_USERNAME, _USERNAME_AND_PASSCODE):
+        return None
+    length = int.from_bytes(value[2:4])
+    username, rest = value[4 : 4 + length], value[4 + length :]
+    passcode = rest[2 : 2 + int.from_bytes(rest[:2])]
+    return UserIdentity(username, passcode if value[0] == _USERNAME_AND_PASSCODE else b"")
 
 
 def _title(value: bytes) -> str:
@@ -128,8 +160,8 @@ def _context(value: bytes) -> tuple[int, bytes]:
 
 def _user(value: bytes) -> bytes:
     """The user information that the node uses (PS3.7 Annex D.3.3): Maximum Length, Implementation Class UID and version
-    name, and roles. Other proposals, such as a larger window or a user identity, are not answered, which refuses
-    them."""
+    name, and roles. Other proposals, such as a larger window, are not answered, which refuses them; for a user
+    identity see `identity_in`."""
     length, maker, version, roles = struct.pack(">L", 0), _NO_UID, b"", b""
     for kind, inside in _items(value):
         if kind == _LENGTH and len(inside) == 4:

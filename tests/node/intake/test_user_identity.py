@@ -1,0 +1,94 @@
+"""A sender that must state a user is refused without it (User Identity Negotiation, PS3.7 section D.3.3.7)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
+
+from dicom_io.network.scp import AllowedSender, AllowedUser
+
+USERNAME, WITH_PASSCODE, KERBEROS = 1, 2, 3
+
+
+@pytest.fixture
+def passcode(tmp_path: Path) -> Path:
+    file = tmp_path / "passcode"
+    file.write_text("open sesame\n")
+    return file
+
+
+def accepted(node, kind: int | None, name: bytes = b"", passcode: bytes = b"") -> bool:
+    """Whether an association with this user identity is accepted."""
+    ae = AE("PACS")
+    ae.add_requested_context(Verification)
+    items = []
+    if kind is not None:
+        stated = UserIdentityNegotiation()
+        stated.user_identity_type, stated.primary_field = kind, name
+        stated.positive_response_requested = False
+        if kind == WITH_PASSCODE:
+            stated.secondary_field = passcode
+        items.append(stated)
+    association = ae.associate("127.0.0.1", node.listener.port, ae_title="NODE", ext_neg=items)
+    established = association.is_established
+    if established:
+        association.release()
+    return established
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ((WITH_PASSCODE, b"modality-7", b"open sesame"), True),
+        ((WITH_PASSCODE, b"modality-7", b"open"), False),
+        ((WITH_PASSCODE, b"modality-8", b"open sesame"), False),
+        ((USERNAME, b"modality-7"), False),
+        ((KERBEROS, b"open sesame"), False),
+        ((None,), False),
+    ],
+)
+def test_only_the_user_with_the_passcode_may_associate(start_node, passcode: Path, stated, expected: bool, caplog):
+    node = start_node(senders=(AllowedSender("PACS", user=AllowedUser("modality-7", passcode)),))
+    assert accepted(node, *stated) is expected
+    assert ("does not state its user, or a wrong passcode" in caplog.text) is not expected
+    assert "sesame" not in caplog.text
+
+
+def test_a_user_without_a_passcode_is_known_by_the_name(start_node):
+    node = start_node(senders=(AllowedSender("PACS", user=AllowedUser("modality-7")),))
+    assert accepted(node, USERNAME, b"modality-7")
+    assert not accepted(node, None)
+
+
+def test_a_passcode_that_is_changed_or_gone_counts_at_once(start_node, passcode: Path, caplog):
+    node = start_node(senders=(AllowedSender("PACS", user=AllowedUser("modality-7", passcode)),))
+    passcode.write_text("another")
+    assert accepted(node, WITH_PASSCODE, b"modality-7", b"another")
+    passcode.write_text("")
+    assert not accepted(node, WITH_PASSCODE, b"modality-7", b"another")
+    passcode.unlink()
+    assert not accepted(node, WITH_PASSCODE, b"modality-7", b"another")
+    assert "the passcode of 'PACS' cannot be read: No such file" in caplog.text
+
+
+def test_who_need_not_state_a_user_may(listening_node):
+    assert accepted(listening_node, WITH_PASSCODE, b"anybody", b"anything")
+
+
+@pytest.mark.skipif(shutil.which("storescu") is None, reason="storescu is not installed (Debian package dcmtk)")
+def test_dcmtk_states_its_user(start_node, passcode: Path, mammogram, tmp_path: Path):
+    node = start_node(senders=(AllowedSender("PACS", user=AllowedUser("modality-7", passcode)),))
+    image = tmp_path / "image.dcm"
+    mammogram().save_as(image, enforce_file_format=True)
+    for password, status in (("open sesame", 0), ("wrong", 1)):
+        arguments = ["-aet", "PACS", "-aec", "NODE", "-usr", "modality-7", "-pwd", password]
+        address = ["127.0.0.1", str(node.listener.port)]
+        sent = subprocess.run(["storescu", *arguments, *address, image], capture_output=True, check=False)
+        assert bool(sent.returncode) is bool(status)
+    assert len(node.instances()) == 1
