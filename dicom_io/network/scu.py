@@ -253,6 +253,23 @@ def _contexts(contents: Iterable[Content]) -> list[PresentationContext]:
     return [build_context(content.sop_class_uid, content.transfer_syntax_uid) for content in proposed]
 
 
+def accepted_of(peer: Peer, contents: Sequence[Content]) -> list[Content]:
+    """Those of the contents (at most MAX_CONTEXTS) that a peer accepts. Sends nothing.
+
+    Raises:
+        Unreachable: no answer in time.
+        Rejected: it refuses the association.
+    """
+    try:
+        association = peer.associate([build_context(each.sop_class_uid, each.transfer_syntax_uid) for each in contents])
+    except NotAccepted:
+        return []
+    try:
+        return [content for content in contents if _accepts(association, content)]
+    finally:
+        association.release()
+
+
 def _refusal(destination: CStoreDestination, path: Path) -> str | None:
     try:
         destination.send(path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from config.peers import AnyDestination, FhirDestination, Hl7Destination, WebDestination
+from pydicom.uid import UID
+
+from config.peers import AnyDestination, DicomDestination, FhirDestination, Hl7Destination, WebDestination
 from dicom_io.network.pace import Pace
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.network.stow import StowDestination
@@ -43,9 +45,13 @@ def transport(
         return MllpDestination(mllp_peer(to))
     if isinstance(to, WebDestination):
         return StowDestination(web_peer(to))
-    gets, notes = profile(to), to.rejection_notes
     peer = dicom_peer(to, calling_ae_title)
     if to.max_mbit_s is not None:
         peer = replace(peer, pace=Pace(to.max_mbit_s * BYTES_PER_MBIT, clock, pause))
-    preferred = preferred_syntaxes(gets, transfer_syntaxes(to.transfer_syntaxes), rejection_notes=notes)
-    return CStoreDestination(peer, contents_of(gets, rejection_notes=notes), preferred)
+    return CStoreDestination(peer, contents_of(profile(to), rejection_notes=to.rejection_notes), preferred(to))
+
+
+def preferred(to: DicomDestination) -> Mapping[UID, Sequence[UID]]:
+    """The transfer syntaxes that a destination prefers, in their order, by the SOP classes that it gets."""
+    syntaxes = transfer_syntaxes(to.transfer_syntaxes)
+    return preferred_syntaxes(profile(to), syntaxes, rejection_notes=to.rejection_notes)

@@ -14,9 +14,9 @@ from config.webhooks import Webhook
 from dicom_io.errors import DestinationError, NotAccepted, Rejected
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.host_names import addresses_of
-from dicom_io.network.scu import echo
+from dicom_io.network.scu import Content, accepted_of, echo
 from dicom_io.network.web_peer import web_echo
-from node.delivery.destinations import mllp_peer
+from node.delivery.destinations import mllp_peer, preferred
 from node.delivery.fhir_server import fhir_echo
 from node.delivery.mllp import mllp_connects
 from node.mail.server import MailRefused, mail_echo
@@ -33,9 +33,10 @@ NO_DESTINATION = CheckResult(
 
 
 def checks(settings: Settings) -> list[Check]:
-    """All checks: who may send, where results go, database, disk, weights, the reader's
-    threads unless they are set, the reference set and the device if they are named, each destination and its storage
-    commitment, each webhook, each source, the mail server, and the addresses for HL7 messages and of the page."""
+    """All checks: who may send, where results go, database, disk, weights, the reader's threads unless they are set,
+    the reference set and the device if they are named, each destination, its storage commitment and its transfer
+    syntaxes, each webhook, each source, the mail server, certificates, and the addresses for HL7 messages and of the
+    page."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: senders_reach_it(settings),
@@ -50,6 +51,7 @@ def checks(settings: Settings) -> list[Check]:
         *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
         *(lambda of=webhook: webhook_can_be_told(of) for webhook in settings.webhooks),
         *(lambda to=destination: commitment_is_done(to, settings) for destination in committing(settings)),
+        *(lambda to=destination: syntaxes_are_accepted(to, settings) for destination in _preferring(settings)),
         *(lambda of=source: source_answers(of, settings) for source in settings.sources),
         *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
         *([lambda: mail_server_answers(settings)] if settings.mail.host is not None else []),
@@ -173,6 +175,27 @@ def mail_server_answers(settings: Settings) -> CheckResult:
     except MailRefused as error:
         return CheckResult("mail", False, str(error))
     return CheckResult("mail", True, f"what needs a person is mailed to {', '.join(settings.mail.recipients)}")
+
+
+def _preferring(settings: Settings) -> list[DicomDestination]:
+    return [to for to in settings.destinations if isinstance(to, DicomDestination) and to.transfer_syntaxes]
+
+
+def syntaxes_are_accepted(destination: DicomDestination, settings: Settings) -> CheckResult:
+    """Which of the transfer syntaxes that a destination prefers it accepts. Sends no object."""
+    about = f"transfer syntaxes of {destination.name}"
+    peer = dicom_peer(destination, settings.receiver.ae_title)
+    wanted = [Content(sop_class, uid) for sop_class, uids in preferred(destination).items() for uid in uids]
+    try:
+        taken = accepted_of(peer, wanted)
+    except DestinationError as error:
+        return CheckResult(about, False, str(error))
+    if not taken:
+        return CheckResult(
+            about, True, f"{peer} takes none of transfer_syntaxes: objects are sent uncompressed", warns=True
+        )
+    names = dict.fromkeys(content.transfer_syntax_uid.name for content in taken)
+    return CheckResult(about, True, f"{peer} takes {', '.join(names)}")
 
 
 def hl7_address(settings: Settings) -> CheckResult:

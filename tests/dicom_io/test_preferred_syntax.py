@@ -27,6 +27,7 @@ from readings import ENCODING
 from reports import some_exam, some_sources
 
 from config.peers import DicomDestination
+from config.settings import Settings
 from dicom_io.errors import NotAccepted
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import CStoreDestination
@@ -34,6 +35,7 @@ from dicom_io.results.encode import encode_results
 from dicom_io.results.outputs import OUTPUTS, contents_of, preferred_syntaxes
 from dicom_io.results.profiles import PROFILES, ResultKind
 from node.delivery.destinations import transport
+from node.operations.check import syntaxes_are_accepted
 
 CODECS = (RLELossless, JPEGLSLossless, JPEG2000Lossless)
 ALL = PROFILES["all"]
@@ -143,6 +145,25 @@ def test_nothing_is_compressed_for_a_peer_that_prefers_nothing(objects: dict[Pat
     with listening(*CODECS) as archive, pytest.raises(NotAccepted):
         send(archive, list(objects))
     assert archive.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "says", "warns"),
+    [
+        ([ExplicitVRLittleEndian], "takes none of transfer_syntaxes: objects are sent uncompressed", True),
+        ([ExplicitVRLittleEndian, JPEGLSLossless], "takes JPEG-LS Lossless Image Compression", False),
+    ],
+)
+def test_check_says_which_of_them_a_destination_takes(tmp_path: Path, accepted: list[UID], says: str, warns: bool):
+    with listening(*accepted) as archive:
+        to = DicomDestination(
+            name="a", ae_title="ARCHIVE", host="127.0.0.1", port=archive.port, profile="all",
+            transfer_syntaxes=("JPEGLSLossless", "RLELossless"),
+        )  # fmt: skip
+        result = syntaxes_are_accepted(to, Settings(data_dir=tmp_path, destinations=(to,)))
+    assert (result.ok, result.warns) == (True, warns)
+    assert result.says.endswith(says)
+    assert not syntaxes_are_accepted(to, Settings(data_dir=tmp_path)).ok, "nobody listens any more"
 
 
 def test_a_paced_destination_gets_the_same_bytes_and_no_more_than_the_limit(objects: dict[Path, ResultKind]):
