@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,22 @@ from models.types.words import counted
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 
 database_commands = typer.Typer(help="The queue's database.", no_args_is_help=True)
+
+
+@database_commands.command("backup")
+def backup(
+    to: Annotated[Path, typer.Argument(help="A new file.", dir_okay=False)], config: ConfigFile = DEFAULT_CONFIG
+) -> None:
+    """Copy the queue into the file TO while the node runs. Copy data_dir after that: docs/backup.md."""
+    from config.settings import load
+    from node.cli.terminal.progress import progress_bar
+    from node.store.backup import back_up
+    from node.store.database import open_existing
+
+    settings = load(config)
+    with progress_bar("Copying") as progress:
+        back_up(open_existing(settings.database), to, lambda done, total: progress(done, total, "pages"))
+    typer.echo(f"{to}: the queue as it is now. Copy {settings.data_dir} now: files that the copy names are all there.")
 
 
 @database_commands.command("copy")
