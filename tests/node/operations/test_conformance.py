@@ -145,6 +145,14 @@ def test_the_statement_shows_the_peers_and_values_of_the_settings():
     assert "| pacs | 7 | 3600 |" in statement
 
 
+def test_the_statement_shows_the_dicomweb_service_of_a_node_that_has_one():
+    settings = Settings(data_dir=Path("data"), web={"port": 8080, "stow": True})
+    statement = conformance_statement(settings, "its settings")
+    assert "origin server at http://127.0.0.1:8080/dicom-web" in statement
+    assert "STOW-RS of the SOP classes and transfer syntaxes that it receives" in statement
+    assert "origin server" not in conformance_statement(Settings(data_dir=Path("data")), "its settings")
+
+
 def test_the_statement_shows_which_peers_may_associate_and_for_what():
     pacs = DicomDestination(name="pacs", ae_title="ARCHIVE", host="192.0.2.10", port=4242, commitment=True)
     settings = Settings(data_dir=Path("data"), senders=(Sender(ae_title="BUS"),), destinations=(pacs,))
