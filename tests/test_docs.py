@@ -130,3 +130,13 @@ def _may_go(old, new):
         return moved(old, new) is new
     except IllegalTransition:
         return False
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", page)
+    assert len(named) > 10
+    assert [name for name in named if f"def {name}(" not in sources] == []
+    files = re.findall(r"\btests/[\w/]+\.py", page)
+    assert [file for file in files if not (ROOT / file).is_file()] == []
