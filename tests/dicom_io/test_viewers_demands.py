@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -9,8 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from known_lesions import KnownExam, known_exam
+from numpy.typing import NDArray
 from pydicom import Dataset
 from road import Road
 
@@ -178,6 +181,35 @@ def test_dcmqi_reads_the_findings_of_the_node_from_the_report(
             assert group["Finding"]["CodeValue"] == KINDS[finding.kind]
             values = {item["quantity"]["CodeValue"]: float(item["value"]) for item in group["measurementItems"]}
             assert values == {"SCORE": pytest.approx(finding.malignancy, abs=0.006)}, "nothing is calibrated"
+
+
+def test_dcmqi_reads_the_pixels_of_each_lesion_as_3d_slicer_does(segs: list[Dataset], tmp_path: Path) -> None:
+    tool = Path(sys.executable).with_name("segimage2itkimage")
+    if not tool.is_file():
+        pytest.skip("segimage2itkimage is not installed (PyPI: dcmqi)")
+    for number, seg in enumerate(segs):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        seg.save_as(folder / "seg.dcm", enforce_file_format=True)
+        command = [tool, "--inputDICOM", folder / "seg.dcm", "--outputDirectory", folder, "--outputType", "nrrd"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        frames = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
+        read = [_nrrd(file) for file in sorted(folder.glob("*.nrrd"), key=lambda file: int(file.stem.split("-")[-1]))]
+        assert len(read) == len(seg.SegmentSequence)
+        for frame, pixels in zip(frames, read, strict=True):
+            assert np.array_equal(pixels > 0, frame > 0)
+
+
+def _nrrd(path: Path) -> NDArray[np.int16]:
+    """The one slice of a gzipped NRRD file: rows × columns."""
+    header, _, data = path.read_bytes().partition(b"\n\n")
+    stated = dict(line.split(": ", 1) for line in header.decode().splitlines() if ": " in line)
+    columns, rows, slices = map(int, stated["sizes"].split())
+    assert slices == 1
+    raw = gzip.decompress(data) if stated["encoding"].startswith("gz") else data
+    kinds = {"short": "<i2", "int16": "<i2", "unsigned char": "u1", "uint8": "u1", "unsigned short": "<u2"}
+    return np.frombuffer(raw, dtype=kinds[stated["type"]]).reshape(rows, columns)
 
 
 def _groups(report: Dataset) -> Iterator[Dataset]:
