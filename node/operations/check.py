@@ -35,7 +35,7 @@ NO_DESTINATION = CheckResult(
 def checks(settings: Settings) -> list[Check]:
     """All checks: who may send, where results go, database, disk, weights, the reader's threads unless they are set,
     the reference set and the device if they are named, each destination, its storage commitment and its transfer
-    syntaxes, each webhook, each source, the mail server, certificates, and the addresses for HL7 messages and of the
+    syntaxes, each webhook, each source, the mail server, and the addresses for HL7 messages and of the
     page."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
