@@ -13,6 +13,6 @@ def starting(settings: Settings) -> str:
     to = ", ".join(destination.name for destination in settings.destinations) or "nobody ([[destinations]] is empty)"
     page = settings.web.address
     return (
-        f"mammo-node {version('mammo-node')} (research use only) starts: bundle {settings.reader.bundle}, data in "
+        f"{version('mammo-node')} (research use only) starts: bundle {settings.reader.bundle}, data in "
         f"{settings.data_dir}, senders {senders}, results to {to}" + (f"; its page: {page}" if page else "")
     )

@@ -65,17 +65,33 @@ def _not_raised(unraisable: sys.UnraisableHookArgs) -> None:
         _log.error("an exception could not be raised: %s", place_of(unraisable.exc_value))
 
 
+_VALUE = re.compile(r"%[-+# 0-9.]*[a-z]")
+_STUDY = re.compile(r"\bstudy (\d+)\b")
+OF_A_LIBRARY = "error-of-a-library"
+"""The event of every message that is not ours."""
+
+
+def event_of(template: str) -> str:
+    """The name of an event: the words of its message without the values ("study %d: revision %d reported: %s" is
+    study-revision-reported). docs/logs.md lists them all."""
+    return "-".join(re.findall(r"[a-z0-9]+", _VALUE.sub(" ", template).lower().replace("'s", "s")))
+
+
 class JsonLines(logging.Formatter):
-    """`{"time": …, "level": …, "logger": …, "process": …, "message": …}`, with "error" if there is an exception."""
+    """`{"time": …, "level": …, "event": …, "study": …, "logger": …, "process": …, "message": …}`: without "study" if
+    the event is about none, and with "error" if there is an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        event = {
+        message = without_uids(record.getMessage())
+        is_ours = record.name.partition(".")[0] in _OURS
+        event: dict[str, object] = {
             "time": _time(record),
             "level": record.levelname,
-            "logger": record.name,
-            "process": record.processName,
-            "message": without_uids(record.getMessage()),
+            "event": event_of(str(record.msg)) if is_ours else OF_A_LIBRARY,
         }
+        if study := _STUDY.search(message):
+            event["study"] = int(study[1])
+        event |= {"logger": record.name, "process": record.processName, "message": message}
         if record.exc_info:
             event["error"] = _fault(record)
         return json.dumps(event, ensure_ascii=False)

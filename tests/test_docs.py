@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.core import TyperGroup
 
 from config.settings import Settings
 from node.cli.main import build
+from node.logs import event_of
 from node.store.states import DeliveryState, IllegalTransition, JobState, StudyState, moved
 
 ROOT = Path(__file__).parents[1]
@@ -140,3 +142,27 @@ def test_every_test_that_the_threat_model_names_is_there() -> None:
     assert [name for name in named if f"def {name}(" not in sources] == []
     files = re.findall(r"\btests/[\w/]+\.py", page)
     assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
+def test_the_list_of_events_has_every_event_that_is_logged_with_its_level_and_no_other():
+    _, _, page = (ROOT / "docs/logs.md").read_text(encoding="utf-8").partition("## Events")
+    listed = re.findall(r"^\| `([a-z0-9-]+)` \| ([A-Z]+) \|", page, re.MULTILINE)
+    there = set(_events())
+    assert there - set(listed) == set(), "add these to docs/logs.md"
+    assert set(listed) - there == set(), "these are in docs/logs.md, and not logged"
+    assert len(listed) == len(set(listed))
+
+
+def _events() -> Iterator[tuple[str, str]]:
+    """Event and level of every message that the packages log."""
+    levels = {"debug", "info", "warning", "error", "critical", "exception"}
+    for path in (
+        path for package in ("config", "dicom_io", "models", "node") for path in (ROOT / package).rglob("*.py")
+    ):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match call:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="log" | "_log"), attr=level)) if level in levels:
+                    template = call.args[0]
+                    assert isinstance(template, ast.Constant), f"{path}:{call.lineno}: no name follows from it"
+                    assert event_of(template.value), f"{path}:{call.lineno}: it has no words"
+                    yield event_of(template.value), level.upper()

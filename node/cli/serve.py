@@ -31,7 +31,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
     settings = load(config)  # before the slow imports, so that a mistake in the settings is reported at once
     set_up_logging(settings.log_level)
-    log.info("%s", starting(settings))
+    log.info("mammo-node %s", starting(settings))
     from sqlalchemy.exc import SQLAlchemyError
 
     from node.app import build_service

@@ -113,7 +113,7 @@ class Commitment:
         try:
             self.request(transaction_uid, references, self.take_report)
         except NotAccepted as error:
-            log.warning("%s", self._ask_no_more(transaction_uid, error))
+            log.warning("no commitment: %s", self._ask_no_more(transaction_uid, error))
         except DestinationError as error:
             with self.sessions.begin() as session:
                 for delivery in self._of(session, transaction_uid):
@@ -155,7 +155,7 @@ class Commitment:
         elif uid in report.committed:
             delivery.state = moved(delivery.state, DeliveryState.COMMITTED)
             delivery.error = ""
-            log.info("delivery %d to %s: committed", delivery.id, self.name)
+            log.info("study %d: delivery %d to %s: committed", delivery.result.study_id, delivery.id, self.name)
 
     def _send_again(self, delivery: Delivery, why: str) -> None:
         delivery.error = f"not committed: {why}"
@@ -165,14 +165,28 @@ class Commitment:
             delivery.state = moved(delivery.state, DeliveryState.DEAD)
         else:
             self._try_at(delivery, DeliveryState.WAITING)
-        log.warning("delivery %d to %s: %s (%s)", delivery.id, self.name, delivery.error, delivery.state)
+        log.warning(
+            "study %d: delivery %d to %s: %s (%s)",
+            delivery.result.study_id,
+            delivery.id,
+            self.name,
+            delivery.error,
+            delivery.state,
+        )
 
     def _ask_again(self, delivery: Delivery, why: str) -> None:
         delivery.error = f"not committed: {why}"
         delivery.attempts += 1
         delivery.commitment_asked_at = None
         self._try_at(delivery, DeliveryState.UNCOMMITTED)
-        log.warning("delivery %d to %s: %s (%s)", delivery.id, self.name, delivery.error, delivery.state)
+        log.warning(
+            "study %d: delivery %d to %s: %s (%s)",
+            delivery.result.study_id,
+            delivery.id,
+            self.name,
+            delivery.error,
+            delivery.state,
+        )
 
     def _try_at(self, delivery: Delivery, state: DeliveryState) -> None:
         """Sets `state` and the time of the next try; dead if there is none."""

@@ -52,6 +52,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class _Due:
+    study_id: int
     delivery_id: int
     path: Path
 
@@ -123,7 +124,8 @@ class Deliverer:
     def _due(self, limit: int | None = None) -> list[_Due]:
         due = self._waiting().where(Delivery.next_at <= self.now()).order_by(Study.turn, Delivery.id)
         with read_only(self.sessions) as session:
-            return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in session.execute(due.limit(limit))]
+            found = session.execute(due.limit(limit))
+            return [_Due(study, delivery, self.data_dir / path) for study, delivery, path in found]
 
     def _next_due(self, after: float) -> float | None:
         """The earliest time later than `after` at which a delivery or a commitment is due, or the window opens."""
@@ -142,9 +144,9 @@ class Deliverer:
         with read_only(self.sessions) as session:
             return session.execute(self._waiting().where(Delivery.id == due.delivery_id)).first() is not None
 
-    def _waiting(self) -> Select[int, str]:
+    def _waiting(self) -> Select[int, int, str]:
         waiting = (
-            select(Delivery.id, Result.path)
+            select(Study.id, Delivery.id, Result.path)
             .join(Delivery.result)
             .join(Result.study)
             .where(
@@ -169,7 +171,7 @@ class Deliverer:
             delivery.transaction_uid = None
             if self.commitment is not None:
                 self.commitment.sent(delivery)
-        log.info("delivery %d to %s: sent", due.delivery_id, self.name)
+        log.info("study %d: delivery %d to %s: sent", due.study_id, due.delivery_id, self.name)
 
     def _failed(self, due: _Due, error: DestinationError) -> None:
         with self.sessions.begin() as session:
@@ -188,7 +190,8 @@ class Deliverer:
             else:
                 delivery.next_at = again_at
         log.warning(
-            "delivery %d to %s: not sent: %s (%s)",
+            "study %d: delivery %d to %s: not sent: %s (%s)",
+            due.study_id,
             due.delivery_id,
             self.name,
             error,

@@ -34,4 +34,4 @@ def note(session: Session, act: Act) -> None:
     """Notes an act. It is logged so far; an audit trail enters it with `session`, so that an act and its entry are
     stored together or not at all."""
     on = ", ".join(filter(None, ("" if act.study is None else f"study {act.study}", act.about)))
-    log.info("%s by %s%s", act.what, act.by, f": {on}" if on else "")
+    log.info("act: %s by %s%s", act.what, act.by, f": {on}" if on else "")

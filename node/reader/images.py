@@ -204,10 +204,16 @@ class ImageReader:
                 stored = instance.id
         except LeaseLost:
             (self.data_dir / masks_path).unlink(missing_ok=True)
-            log.warning("job %d: its lease was lost while it was read; the reading is dropped", held.job_id)
+            log.warning(
+                "study %d: job %d: its lease was lost while it was read; the reading is dropped",
+                held.study_id,
+                held.job_id,
+            )
         else:
             self.on_stored(stored, image, reading)
-            log.info("job %d: read, %s", held.job_id, counted(len(reading.findings), "finding"))
+            log.info(
+                "study %d: job %d: read, %s", held.study_id, held.job_id, counted(len(reading.findings), "finding")
+            )
 
     def _put_off(self, held: Claim, reason: str) -> None:
         """Puts an image off after a fault of the machine; the others are still read."""
@@ -220,9 +226,9 @@ class ImageReader:
             with self.sessions.begin() as session:
                 put_off(session, held, reason, again_at)
         except LeaseLost:
-            log.warning("job %d: its lease was lost before it was postponed", held.job_id)
+            log.warning("study %d: job %d: its lease was lost before it was postponed", held.study_id, held.job_id)
         else:
-            log.warning("job %d: postponed, not because of the image: %s", held.job_id, reason)
+            log.warning("study %d: job %d: postponed, not because of the image: %s", held.study_id, held.job_id, reason)
 
     def _give_up(self, held: Claim, reason: str) -> None:
         try:
@@ -232,6 +238,6 @@ class ImageReader:
                 instance.leave_unread(Unread.UNREADABLE, reason)
                 tell_failure(session, instance.study, self.now())
         except LeaseLost:
-            log.warning("job %d: its lease was lost before it was given up", held.job_id)
+            log.warning("study %d: job %d: its lease was lost before it was given up", held.study_id, held.job_id)
         else:
-            log.warning("job %d: not readable: %s", held.job_id, reason)
+            log.warning("study %d: job %d: not readable: %s", held.study_id, held.job_id, reason)

@@ -130,7 +130,11 @@ class Reporter:
             try:
                 self._report_or_fail(held)
             except LeaseLost:
-                log.info("job %d: overtaken while it was reported; its results are dropped", held.job_id)
+                log.info(
+                    "study %d: job %d: overtaken while it was reported; its results are dropped",
+                    held.study_id,
+                    held.job_id,
+                )
         return bool(claims)
 
     def _report_or_fail(self, held: Claim) -> None:
@@ -152,18 +156,20 @@ class Reporter:
         faults = held.faults + 1
         again_at = self.fault_policy.again_at(faults, self.now())
         if again_at is None:
-            log.error("job %d: the report is given up: %s", held.job_id, given_up(faults, reason))
+            log.error(
+                "study %d: job %d: the report is given up: %s", held.study_id, held.job_id, given_up(faults, reason)
+            )
             self._give_up(held, given_up(faults, reason))
             return
         with self.sessions.begin() as session:
             put_off(session, held, reason, again_at)
             session.get_one(Study, held.study_id).why = f"its report is postponed: {reason}"
-        log.warning("job %d: the report is postponed: %s", held.job_id, reason)
+        log.warning("study %d: job %d: the report is postponed: %s", held.study_id, held.job_id, reason)
 
     def _failed(self, held: Claim, fault: Exception) -> None:
         """Stores the failure of one report in its job, where `status` shows it and `retry` can retry it; other studies
         are still reported. Only the place of the exception is stored: its message may quote a header."""
-        log.error("job %d: the report failed: %s", held.job_id, place_of(fault))
+        log.error("study %d: job %d: the report failed: %s", held.study_id, held.job_id, place_of(fault))
         self._give_up(held, str(fault) if isinstance(fault, DicomError) else place_of(fault))
 
     def _give_up(self, held: Claim, error: str) -> None:
@@ -191,7 +197,9 @@ class Reporter:
         try:
             return self._encode_notice(held, why)
         except Exception as fault:  # noqa: BLE001 - logged; the failure of the report is stored anyway
-            log.error("job %d: no notice that there is no report: %s", held.job_id, place_of(fault))
+            log.error(
+                "study %d: job %d: no notice that there is no report: %s", held.study_id, held.job_id, place_of(fault)
+            )
             return [], []
 
     def _encode_notice(self, held: Claim, why: str) -> tuple[list[Written], list[ResultDestination]]:
