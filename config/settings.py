@@ -26,6 +26,7 @@ from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.oidc import Oidc
 from config.peers import AnyDestination, AnySource, ByTls, Sender, WebService
 from config.tls import TlsListener
+from config.tracing import Tracing
 from config.web import Web
 from config.webhooks import Webhook
 
@@ -145,6 +146,7 @@ class Settings(BaseSettings):
     hl7: Hl7 = Hl7()
     review: Review = Review()
     web: Web = Web()
+    tracing: Tracing = Tracing()
     oidc: Oidc = Oidc()
     mail: Mail = Mail()
     destinations: tuple[AnyDestination, ...] = ()

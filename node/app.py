@@ -40,6 +40,7 @@ from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.mail.digest import Digest
 from node.operations.descriptors import associations_for, raise_limit
+from node.operations.tracing import Traces
 from node.operations.webhooks import webhook_peer
 from node.peers import (
     callers,
@@ -74,6 +75,7 @@ CLOSING_EVERY_S = 1.0
 ASKING_EVERY_S = 10.0
 REJECTING_EVERY_S = 30.0
 MAILING_EVERY_S = 60.0
+TRACING_EVERY_S = 20.0
 MB = 1_000_000
 
 
@@ -189,6 +191,9 @@ def _ticks(
     }
     if settings.mail.host is not None:
         ticks.append(Tick("mails", MAILING_EVERY_S, Digest(settings, sessions, time.time).run))
+    if settings.tracing.endpoint is not None:
+        traces = Traces(settings.tracing.endpoint, sessions, time.time())
+        ticks.append(Tick("traces", TRACING_EVERY_S, lambda: traces.send(time.time())))
     if counts:
         ticks.append(Tick("asking", ASKING_EVERY_S, partial(_ask, sessions, counts, settings)))
     return ticks
