@@ -1,14 +1,18 @@
-"""What programs may do to a study: retry it, and have it read again."""
+"""What programs may do to a study: retry it, send its results again, and have it read again."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.types.words import counted
+from node.operations.acts import Act, note
 from node.operations.rereading import bundles_to_read_with
+from node.operations.resend import CannotResend, resend
 from node.operations.retry import StillTwoPatients
 from node.operations.retry import retry as retry_by
 from node.operations.studies import NoSuchStudy
+from node.peers import result_destination
 from node.store.database import read_only
 from node.store.tables import Study
 from node.web.api.callers import Operator
@@ -32,6 +36,32 @@ def retry(request: Request, caller: Operator, study: Number) -> Done:
         raise no_such_study(study) from unknown
     except StillTwoPatients as refusal:
         raise HTTPException(409, str(refusal)) from refusal
+
+
+class Resending(BaseModel):
+    """Where the results of a study are to be sent again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: str = Field(max_length=64, description="The name of a destination in the settings.")
+
+
+@router.post("/studies/{study}/resend")
+def send_again(request: Request, caller: Operator, study: Number, where: Resending) -> Done:
+    """As `mammo-node deliveries resend`: all results of the newest revision. 409: they cannot be sent there."""
+    desk = desk_of(request)
+    destination = next((known for known in desk.settings.destinations if known.name == where.to), None)
+    if destination is None:
+        raise HTTPException(409, "The settings name no such destination. Nothing was done.")
+    with desk.sessions.begin() as session:
+        if session.get(Study, study) is None:
+            raise no_such_study(study)
+        try:
+            number = resend(session, study, result_destination(destination), desk.now())
+        except CannotResend as refusal:
+            raise HTTPException(409, str(refusal)) from refusal
+        note(session, Act("sent again", caller.known_as, study=study, about=where.to))
+    return Done(says=[f"{counted(number, 'result')} will be sent to {where.to}"])
 
 
 class Rereading(BaseModel):

@@ -224,6 +224,29 @@ def test_a_viewers_token_may_not_retry_and_an_operators_may_and_it_is_noted(
     assert operator.post(f"{V1}/studies/7/retry").status_code == 404
 
 
+def test_results_are_sent_again_to_a_destination_of_the_settings_by_an_operator(
+    program, road: Road, mammogram_study: DemoStudy, caplog
+):
+    road.receive(mammogram_study.files[0])
+    operator = program(road, Role.OPERATOR, destinations=(PACS,))
+    to_pacs = {"to": "pacs"}
+    assert operator.post(f"{V1}/studies/1/resend", json=to_pacs).status_code == 409, "it has no results yet"
+    road.all_of_it()
+    with road.sessions.begin() as session:
+        for delivery in session.scalars(select(Delivery)):
+            delivery.state = moved(delivery.state, DeliveryState.SENT)
+    assert (
+        program(road, Role.VIEWER, destinations=(PACS,)).post(f"{V1}/studies/1/resend", json=to_pacs).status_code == 403
+    )
+    assert operator.post(f"{V1}/studies/1/resend", json={"to": "elsewhere"}).status_code == 409
+    assert operator.post(f"{V1}/studies/7/resend", json=to_pacs).status_code == 404
+    with caplog.at_level(logging.INFO):
+        done = operator.post(f"{V1}/studies/1/resend", json=to_pacs).json()
+    assert done["says"] == [f"{len(road.deliveries())} results will be sent to pacs"]
+    assert {delivery.state for delivery in road.deliveries()} == {DeliveryState.WAITING}
+    assert "sent again by token" in caplog.text
+
+
 def test_a_study_of_two_patients_is_not_retried_and_the_answer_says_why(
     program, road: Road, mammogram_study: DemoStudy
 ):
