@@ -19,13 +19,11 @@ def backup(
 ) -> None:
     """Copy the queue into the file TO while the node runs. Copy data_dir after that: docs/backup.md."""
     from config.settings import load
-    from node.cli.terminal.progress import progress_bar
     from node.store.backup import back_up
     from node.store.database import open_existing
 
     settings = load(config)
-    with progress_bar("Copying") as progress:
-        back_up(open_existing(settings.database), to, lambda done, total: progress(done, total, "pages"))
+    back_up(open_existing(settings.database), to)
     typer.echo(f"{to}: the queue as it is now. Copy {settings.data_dir} now: files that the copy names are all there.")
 
 

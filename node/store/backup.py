@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from dicom_io.durable import sync_folder
 from models.errors import UserError
-
-_PAGES = 1000
-"""Pages that are copied at once: the node may write between two steps."""
 
 
 class CannotBackUp(UserError):
     """No copy was made; the message says why, and what to do."""
 
 
-def back_up(engine: Engine, to: Path, progress: Callable[[int, int], None]) -> None:
+def back_up(engine: Engine, to: Path) -> None:
     """Copies the queue of `engine` into a new file by SQLite's own online backup (sqlite.org/backup.html): the queue as
     it was at one moment, and whole.
 
-    Args:
-        progress: called with the pages copied and the pages in all.
+    All pages are copied in one step, which reads one moment and keeps nobody from writing (WAL): a backup in several
+    steps begins again whenever the node writes between two.
 
     Raises:
         CannotBackUp: the queue is in another database, the file is there already, or it cannot be written.
@@ -37,12 +35,15 @@ def back_up(engine: Engine, to: Path, progress: Callable[[int, int], None]) -> N
     try:
         part.unlink(missing_ok=True)
         with closing(sqlite3.connect(str(engine.url.database))) as source, closing(sqlite3.connect(part)) as copy:
-            source.backup(copy, pages=_PAGES, progress=lambda _, left, of: progress(of - left, of))
+            source.backup(copy)
             (whole,) = copy.execute("PRAGMA integrity_check").fetchone()
         if whole != "ok":
             raise CannotBackUp(f"The copy is damaged ({whole}), so the queue probably is: restore an earlier copy.")
         part.chmod(0o600)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
         part.rename(to)
+        sync_folder(to.parent)
     except (OSError, sqlite3.Error) as error:
         raise CannotBackUp(f"{to}: cannot be written: {error}") from error
     finally:

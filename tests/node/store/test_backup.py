@@ -55,12 +55,12 @@ def test_a_copy_is_whole_while_somebody_writes(tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "queue.sqlite", timeout=30) as connection:
             while not stop.is_set():
                 connection.execute("UPDATE study SET why = why || '.' WHERE id % 100 = 0")
-                connection.commit()
+                connection.commit()  # as fast as it goes: no backup in several steps would end
 
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        back_up(engine, tmp_path / "copy", lambda done, total: None)
+        back_up(engine, tmp_path / "copy")
     finally:
         stop.set()
         thread.join()
@@ -74,9 +74,9 @@ def test_a_copy_is_whole_while_somebody_writes(tmp_path: Path) -> None:
 def test_no_file_is_overwritten_and_another_database_has_its_own_backup(tmp_path: Path) -> None:
     engine = open_database(f"sqlite:///{tmp_path / 'queue.sqlite'}")
     with pytest.raises(CannotBackUp, match="there already"):
-        back_up(engine, tmp_path / "queue.sqlite", lambda done, total: None)
+        back_up(engine, tmp_path / "queue.sqlite")
     with pytest.raises(CannotBackUp, match="cannot be written"):
-        back_up(engine, tmp_path / "no/folder/copy", lambda done, total: None)
+        back_up(engine, tmp_path / "no/folder/copy")
     assert not (tmp_path / "no").exists()
     with pytest.raises(CannotBackUp, match="pg_dump"):
-        back_up(engine_for("postgresql+psycopg://127.0.0.1/none"), tmp_path / "copy", lambda done, total: None)
+        back_up(engine_for("postgresql+psycopg://127.0.0.1/none"), tmp_path / "copy")
