@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from models.types.words import counted
-from node.logs import without_uids
+from node.logs import place_of, without_uids
 from node.mail.server import MailRefused, send
 from node.operations.needs import Need, needs_now
 from node.store.database import Sessions, read_only
@@ -49,6 +49,9 @@ class Digest:
             send(mail, self._message(present, new, now))
         except MailRefused as error:
             log.warning("what needs a person is not mailed: %s", error)
+            return
+        except Exception as fault:  # noqa: BLE001 - logged; images are received and read also if nobody can be mailed
+            log.warning("what needs a person is not mailed: %s", place_of(fault))
             return
         with self.sessions.begin() as session:
             _enter_told(session, present)

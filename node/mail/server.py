@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 
 from config.mail import Mail
 from models.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class MailRefused(UserError):
@@ -17,15 +20,21 @@ class MailRefused(UserError):
 
 
 def send(mail: Mail, message: EmailMessage) -> None:
-    """Returns when the server has taken the mail for every recipient.
+    """Returns when the server has taken the mail for at least one recipient. Recipients that it refuses are a warning:
+    the others have the mail, and would get it again.
 
     Raises:
-        MailRefused
+        MailRefused: nobody gets it.
     """
     with _server(mail) as server:
         refused = server.send_message(message)
     if refused:
-        raise MailRefused(f"{_name(mail)} does not deliver to {', '.join(refused)}: look at recipients")
+        log.warning(
+            "%s refuses %d of %d recipients, the others have the mail: look at recipients",
+            _name(mail),
+            len(refused),
+            len(mail.recipients),
+        )
 
 
 def mail_echo(mail: Mail) -> None:
@@ -41,15 +50,19 @@ def mail_echo(mail: Mail) -> None:
 @contextmanager
 def _server(mail: Mail) -> Iterator[smtplib.SMTP]:
     """A connection, with TLS and signed in as the settings say."""
-    password = _password(mail)
+    password, trusted = _password(mail), _trusted(mail)
     try:
-        trusted = ssl.create_default_context(cafile=mail.ca_file)
-        with _connected(mail, trusted) as server:
+        server = _connected(mail, trusted)
+        try:
             if mail.security == "starttls":
                 server.starttls(context=trusted)
             if mail.user is not None:
-                server.login(mail.user, password)
+                _sign_in(server, mail, mail.user, password)
             yield server
+            with suppress(smtplib.SMTPException, OSError):  # what it has taken it has taken, however it says goodbye
+                server.quit()
+        finally:
+            server.close()
     except smtplib.SMTPAuthenticationError as error:
         raise MailRefused(f"{_name(mail)} does not let the node in: look at user and password_file") from error
     except smtplib.SMTPNotSupportedError as error:
@@ -64,6 +77,25 @@ def _server(mail: Mail) -> Iterator[smtplib.SMTP]:
         raise MailRefused(f"{_name(mail)}: no secure connection: look at security, port and ca_file") from error
     except (smtplib.SMTPException, OSError) as error:
         raise MailRefused(f"{_name(mail)} does not answer (waited up to {mail.timeout_s:g} s)") from error
+    except ValueError as error:  # a name that is no host's; an answer that is no SMTP
+        raise MailRefused(f"{_name(mail)} cannot be used ({type(error).__name__}): look at host and port") from error
+
+
+def _sign_in(server: smtplib.SMTP, mail: Mail, user: str, password: str) -> None:
+    try:
+        server.login(user, password)
+    except UnicodeEncodeError:  # smtplib signs in with ASCII only
+        raise MailRefused(
+            f"the node cannot sign in to {_name(mail)}: user, or the password in password_file, has characters that "
+            "are not ASCII: give the account others"
+        ) from None  # the exception quotes the password
+
+
+def _trusted(mail: Mail) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=mail.ca_file)
+    except (OSError, ValueError) as error:
+        raise MailRefused(f"ca_file {mail.ca_file} cannot be read, or has no certificate") from error
 
 
 def _connected(mail: Mail, trusted: ssl.SSLContext) -> smtplib.SMTP:
@@ -78,7 +110,7 @@ def _password(mail: Mail) -> str:
         return ""
     try:
         return mail.password_file.read_text(encoding="utf-8").strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise MailRefused(f"password_file {mail.password_file} cannot be read") from error
 
 

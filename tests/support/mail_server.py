@@ -20,11 +20,23 @@ USER, PASSWORD = "mammo-node", "a long secret"
 
 @dataclass
 class MailServer:
-    """`refuses`: an answer other than 250 to every mail."""
+    """`refuses`: an answer other than 250 to every mail. `unknown`: recipients that it refuses. `goodbye`: its answer
+    to QUIT."""
 
     port: int
     mails: list[Message] = field(default_factory=list)
     refuses: str = ""
+    unknown: tuple[str, ...] = ()
+    goodbye: str = "221 Bye"
+
+    async def handle_RCPT(self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]) -> str:
+        if address in self.unknown:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_QUIT(self, _: SMTP, __: Session, ___: Envelope) -> str:
+        return self.goodbye
 
     async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:
         if self.refuses:

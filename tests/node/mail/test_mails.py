@@ -137,6 +137,54 @@ def test_a_mail_that_the_server_does_not_take_is_written_again_with_what_needs_a
     assert ["2 studies in quarantine" in text for text in texts(server)] == [True]
 
 
+@pytest.mark.parametrize(
+    ("fault", "warned"),
+    [
+        ({"unknown": ("ann@hospital.example",)}, "refuses 1 of 2 recipients"),
+        ({"goodbye": "451 not now"}, ""),
+        ({"unknown": ("ann@hospital.example",), "goodbye": "421 too busy"}, "refuses 1 of 2 recipients"),
+    ],
+)
+def test_who_has_a_mail_does_not_get_it_again_whatever_goes_wrong_after(
+    fault, warned, road: Road, digest: Digest, server: MailServer, caplog
+):
+    for name, value in fault.items():
+        setattr(server, name, value)
+    quarantine(road)
+    with caplog.at_level(logging.WARNING):
+        minutes(road, digest, 30)
+    assert len(server.mails) == 1
+    assert warned in caplog.text
+    assert "@" not in caplog.text
+
+
+def test_a_mail_that_no_recipient_may_have_is_tried_again(road: Road, digest: Digest, server: MailServer, caplog):
+    server.unknown = TO_AND_FROM["recipients"]
+    quarantine(road)
+    minutes(road, digest, 20)
+    assert "refuses the recipients: look at recipients" in caplog.text
+    server.unknown = ()
+    minutes(road, digest, 20)
+    assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize("fault", [ValueError, IndexError, AttributeError])
+def test_a_mail_that_fails_in_a_way_nobody_foresaw_stops_nothing_and_is_sent_later(
+    fault, digest: Digest, road: Road, server: MailServer, monkeypatch, caplog
+):
+    def fails(*_: object) -> None:
+        raise fault("quotes a password")
+
+    monkeypatch.setattr("node.mail.digest.send", fails)
+    quarantine(road)
+    minutes(road, digest, 20)
+    monkeypatch.undo()
+    minutes(road, digest, 5)
+    assert "is not mailed" in caplog.text
+    assert "quotes a password" not in caplog.text
+    assert len(server.mails) == 1
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of 127.0.0.1, self-signed, with its key."""
@@ -180,7 +228,10 @@ def test_over_starttls_and_with_an_account(secured, tmp_path: Path):
         ({"ca_file": None}, "no secure connection"),
         ({"security": "tls"}, "no secure connection"),
         ({"password_file": Path("/nowhere")}, "cannot be read"),
+        ({"ca_file": Path("/nowhere")}, "ca_file /nowhere cannot be read"),
         ({"port": 1}, "does not answer"),
+        ({"host": "a" * 70 + ".example"}, "look at host"),
+        ({"user": "müller"}, "not ASCII: give the account others"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_named_with_the_cure_and_without_the_password(secured, changes, says):
@@ -188,6 +239,21 @@ def test_a_server_that_cannot_be_used_is_named_with_the_cure_and_without_the_pas
         mail_echo(secured(**changes))
     assert says in str(refused.value)
     assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.parametrize("password", ["pässwort", "密码"])
+def test_a_password_that_is_not_ascii_stops_nothing_and_is_named_with_the_cure_by_check_too(
+    password: str, secured, road: Road, tmp_path: Path, caplog
+):
+    (tmp_path / "password").write_text(password, encoding="utf-8")
+    settings = Settings(data_dir=road.data_dir, mail=secured(), receiver={"min_free_mb": 0})
+    quarantine(road)
+    minutes(road, Digest(settings, road.sessions, road.clock), 20)
+    checked = mail_server_answers(settings)
+    assert not checked.ok
+    for said in (caplog.text, checked.says):
+        assert "password in password_file, has characters that are not ASCII: give the account others" in said
+        assert password not in said
 
 
 @pytest.mark.parametrize(
