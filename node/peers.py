@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import time
 from functools import partial
 
@@ -18,6 +19,7 @@ from config.peers import (
     Hl7Destination,
     LosslessSyntax,
     ObjectDestination,
+    Sender,
     WebDestination,
     WebSource,
 )
@@ -120,16 +122,20 @@ def callers(settings: Settings) -> list[AllowedSender]:
     """Who may associate with the node: itself from this machine (for `pull`); its senders; and destinations with
     `commitment`, which may only report on commitments."""
     own_hosts = {"127.0.0.1", "::1", settings.receiver.own_host}
-    return [
-        *(AllowedSender(settings.receiver.ae_title, host) for host in sorted(own_hosts)),
-        *(
-            AllowedSender(
-                sender.ae_title,
-                sender.host,
-                certificates=frozenset(sender.certificates),
-                user=None if sender.username is None else AllowedUser(sender.username, sender.passcode_file),
-            )
-            for sender in settings.senders
-        ),
-        *(AllowedSender(to.ae_title, to.host, stores=False) for to in committing(settings)),
+    senders = {sender.ae_title: _allowed(sender) for sender in settings.senders}
+    reporting = [
+        # A PACS that is a sender too must show the same certificate and state the same user to report.
+        replace(senders.get(to.ae_title, AllowedSender(to.ae_title)), host=to.host, stores=False)
+        for to in committing(settings)
     ]
+    own = [AllowedSender(settings.receiver.ae_title, host) for host in sorted(own_hosts)]
+    return [*own, *senders.values(), *reporting]
+
+
+def _allowed(sender: Sender) -> AllowedSender:
+    return AllowedSender(
+        sender.ae_title,
+        sender.host,
+        certificates=frozenset(sender.certificates),
+        user=None if sender.username is None else AllowedUser(sender.username, sender.passcode_file),
+    )

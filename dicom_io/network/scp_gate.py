@@ -189,8 +189,9 @@ class Gate(AssociationServer):
 
     def _serve(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
         try:
-            if not waiting.shaken:
+            if isinstance(waiting.socket, ssl.SSLSocket):  # it may have waited to write
                 selector.modify(waiting.socket, selectors.EVENT_READ, waiting)
+            if not waiting.shaken:
                 waiting.socket.do_handshake()  # type: ignore[attr-defined]  # TLS's, if it is not shaken
                 waiting.shaken = True
             self._read(waiting, selector)

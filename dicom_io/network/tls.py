@@ -22,6 +22,8 @@ _B12 = (
     "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
 )  # fmt: skip
+_HOSTS = ("DNS", "IP Address")
+"""The kinds of subject alternative names that name a machine."""
 CIPHER_SUITES = {
     "B.12": _B12,
     "B.13": (*_B12[2:], "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305", *_B12[:2]),
@@ -112,26 +114,16 @@ class ServerTls:
                     log.error("the listener's new certificates cannot be used, the ones before are kept: %s", error)
             return self._context
 
-    def following(self) -> ssl.SSLContext:
-        """One context for a server that asks for it once: each handshake goes on with that of this moment."""
-        first = self._files.server(asks=self._asks)
-
-        def follow(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-            connection.context = self.context()
-
-        first.sni_callback = follow
-        return first
-
     def _stamps(self) -> tuple[tuple[int, int, int] | None, ...]:
         return tuple(_stamp(path) for path in self._files.paths)
 
 
 def names_of(connection: ssl.SSLSocket) -> frozenset[str]:
-    """By what names the other side's verified certificate calls its owner: common names and subject alternative names;
-    none if it showed none."""
+    """By what names the other side's verified certificate calls its owner: common names, and the host names and
+    addresses among its subject alternative names; none if it showed none."""
     certificate: dict[str, Any] = connection.getpeercert() or {}
     subject = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-    return frozenset([*subject, *(value for _, value in certificate.get("subjectAltName", ()))])
+    return frozenset([*subject, *(name for kind, name in certificate.get("subjectAltName", ()) if kind in _HOSTS)])
 
 
 @contextmanager

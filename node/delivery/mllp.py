@@ -23,6 +23,7 @@ from node.assessments.hl7.message import CHARSETS, Message, NoMessage, Segment, 
 ACKNOWLEDGEMENT = ".ack"
 """The suffix of the file with the acknowledgement of a refused message."""
 _MOST_BYTES = 1 << 20
+_PROBE_S = 1.0
 _ACCEPTED, _FAILED, _REFUSED = ("AA", "CA"), ("AE", "CE"), ("AR", "CR")
 _CONDITIONS = {
     "0": "message accepted", "100": "segment sequence error", "101": "required field missing", "102": "data type error",
@@ -70,6 +71,8 @@ class MllpPeer:
             raise Unreachable(f"{self}: {error}") from error
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(f"{self} shows a certificate that is not accepted: {error.verify_message}") from error
+        except ssl.SSLError as error:
+            raise Unreachable(f"{self} {_ended(error)}") from error
         except OSError as error:
             raise Unreachable(f"no connection to {self} (waited up to {self.timeout_s:g} s)") from error
 
@@ -153,6 +156,9 @@ class MllpDestination:
         try:
             self._connection.sendall(START + message + END + b"\r")
             return self._answer(self._connection)
+        except ssl.SSLError as error:
+            self.close()
+            raise Unreachable(f"{self._peer} {_ended(error)}") from error
         except OSError as error:
             self.close()
             raise Unreachable(f"no acknowledgement from {self._peer} within {self._peer.timeout_s:g} s") from error
@@ -205,7 +211,24 @@ def mllp_connects(peer: MllpPeer) -> None:
     Raises:
         Unreachable
     """
-    peer.connect().close()
+    with peer.connect() as connection:
+        if not isinstance(connection, ssl.SSLSocket):
+            return
+        connection.settimeout(_PROBE_S)
+        try:
+            is_open = bool(connection.recv(1))  # TLS 1.3 tells only now that the node's certificate is refused
+        except TimeoutError:
+            is_open = True
+        except ssl.SSLError as error:
+            raise Unreachable(f"{peer} {_ended(error)}") from error
+        except OSError:
+            is_open = False
+        if not is_open:
+            raise Unreachable(f"{peer} ends the TLS connection: it may not accept the node's certificate")
+
+
+def _ended(error: ssl.SSLError) -> str:
+    return f"ends the TLS connection: {(error.reason or 'no reason given').replace('_', ' ').lower()}"
 
 
 def _reason(msa: Segment, err: Segment | None) -> str:

@@ -63,7 +63,8 @@ def senders_reach_it(settings: Settings) -> CheckResult:
     """Whether there are senders, whether their host names are known, and whether they can reach the listener's
     address."""
     senders = settings.senders
-    hosts = {sender.host: _addresses(sender.host) for sender in senders if sender.host is not None}
+    named = {sender.host for sender in senders if sender.host is not None}
+    hosts = {host: _addresses(host) for host in named if "/" not in host}
     if not senders:
         return CheckResult("senders", True, "there are none: no PACS may send. Add [[senders]]", warns=True)
     if unknown := [host for host, addresses in hosts.items() if not addresses]:
@@ -71,9 +72,10 @@ def senders_reach_it(settings: Settings) -> CheckResult:
             "senders", False, f"the name {', '.join(unknown)} is not known: write it otherwise, or enter it"
         )
     receiver = settings.receiver
-    from_here = bool(hosts) and all(map(_are_loopback, hosts.values()))
-    if not from_here and _are_loopback(_addresses(receiver.host)):
-        says = f"the node listens at {receiver.host}, which other machines cannot reach. Set receiver.host"
+    listens_at = [receiver.host, *([receiver.tls.host] if receiver.tls is not None else [])]
+    from_here = bool(named) and named == hosts.keys() and all(map(_are_loopback, hosts.values()))
+    if not from_here and all(_are_loopback(_addresses(host)) for host in listens_at):
+        says = f"the node listens at {' and '.join(listens_at)}, which other machines cannot reach. Set receiver.host"
         return CheckResult("senders", True, says, warns=True)
     return CheckResult("senders", True, f"{', '.join(sender.ae_title for sender in senders)} may send")
 

@@ -170,7 +170,7 @@ def find_study(session: Session, named: str) -> int:
     Raises:
         NoSuchStudy
     """
-    by_number = session.get(Study, int(named)) if named.isdecimal() and len(named) < 12 else None
+    by_number = session.get(Study, int(named)) if named.isdecimal() and len(named) < 10 else None
     study = by_number or session.query(Study).filter(Study.study_instance_uid == named).one_or_none()
     if study is None:
         raise NoSuchStudy(named)

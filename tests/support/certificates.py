@@ -71,6 +71,11 @@ def _name(common: str) -> x509.Name:
 
 
 def _general(name: str) -> x509.GeneralName:
+    """A host name, an address, or with a prefix an e-mail address or a directory name."""
+    if name.startswith("mail:"):
+        return x509.RFC822Name(name.removeprefix("mail:"))
+    if name.startswith("directory:"):
+        return x509.DirectoryName(_name(name.removeprefix("directory:")))
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ START, END = b"\x0b", b"\x1c"
 MOST_CONNECTIONS = 32
 MOST_PER_ADDRESS = 16
 FRAME_S = 60.0
+HANDSHAKE_S = 10.0
 MOST_DISCARDED = 1 << 30
 """Bytes that are read and discarded after the answer to a message that is too large."""
 _CHUNK = 1 << 16
@@ -94,9 +96,17 @@ class MllpListener:
                     idlest.cancel()
                 # Keepalive detects a peer that was switched off, and frees its place.
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                if self.tls is not None:
+                    # Only now: who may not send, and who has no place, takes no handshake. Nothing is awaited before:
+                    # what the sender has sent by then would be lost to TLS.
+                    connections.note(task, waits=True)
+                    await writer.start_tls(self.tls.context(), ssl_handshake_timeout=HANDSHAKE_S)
                 await self._answer_messages(reader, writer, host, partial(connections.note, task))
             except NoPlace:
                 log.warning("an HL7 connection is refused: too many connections, in total or from its address")
+            except ssl.SSLError as error:
+                why = (error.reason or "no reason given").replace("_", " ").lower()
+                log.warning("TLS of an HL7 connection from %s failed: %s", host, why)
             except ConnectionError:
                 log.info("an HL7 connection was lost")
             except asyncio.CancelledError:
@@ -106,13 +116,7 @@ class MllpListener:
                 connections.leave(task)
                 writer.close()
 
-        server = await asyncio.start_server(
-            connected,
-            sock=self.listening,
-            limit=self.max_bytes,
-            ssl=None if self.tls is None else self.tls.following(),
-            ssl_handshake_timeout=None if self.tls is None else self.frame_s,
-        )
+        server = await asyncio.start_server(connected, sock=self.listening, limit=self.max_bytes)
         await asyncio.to_thread(stop.wait)
         server.close()
         ending = list(running)

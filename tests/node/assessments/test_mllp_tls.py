@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from certificates import Authority
 
 from dicom_io.errors import Unreachable
 from dicom_io.network.tls import ServerTls, TlsFiles
-from node.assessments.hl7.listener import MllpListener, listen
+from node.assessments.hl7.listener import MOST_PER_ADDRESS, MllpListener, listen
 from node.delivery.mllp import MllpPeer, mllp_connects
 
 MESSAGE = b"MSH|^~\\&|RIS||NODE||20260304||ORU^R01|7|P|2.5.1\r"
@@ -30,19 +31,25 @@ def theirs(authority: Authority) -> TlsFiles:
     return TlsFiles(*authority.issue("ris"), authority.path)
 
 
-@pytest.fixture
-def port(authority: Authority) -> Iterator[int]:
+@contextmanager
+def listening(authority: Authority, may_send: Callable[[str], bool] = lambda host: True) -> Iterator[int]:
     """A listener that answers with what it gets, and refuses messages of more than 1000 bytes."""
     own = TlsFiles(*authority.issue("node", "127.0.0.1"), authority.path)
     sock, stop = listen("127.0.0.1", 0), threading.Event()
     tls = ServerTls(own, asks=True)
-    listener = MllpListener(sock, lambda host: True, lambda block, host: block, lambda: b"too large", 1000, 60, tls)
+    listener = MllpListener(sock, may_send, lambda block, host: block, lambda: b"too large", 1000, 60, tls)
     thread = threading.Thread(target=listener.run, args=(stop,))
     thread.start()
     yield sock.getsockname()[1]
     stop.set()
     thread.join(timeout=60)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def port(authority: Authority) -> Iterator[int]:
+    with listening(authority) as number:
+        yield number
 
 
 def peer(port: int, tls: TlsFiles | None) -> MllpPeer:
@@ -84,6 +91,31 @@ def test_who_has_no_certificate_is_not_heard(port: int, authority: Authority) ->
     for tls in (None, TlsFiles(None, None, authority.path)):
         with peer(port, tls).connect() as connection, pytest.raises((OSError, AssertionError)):
             exchanged(connection, MESSAGE)
+
+
+def test_who_may_not_send_and_who_finds_no_place_holds_no_connection(authority: Authority, theirs: TlsFiles) -> None:
+    with listening(authority, may_send=lambda host: False) as port:
+        refused = socket.create_connection(("127.0.0.1", port), timeout=30)
+        assert refused.recv(1) == b"", "closed without a handshake"
+        refused.close()
+    with listening(authority) as port:
+        silent = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(MOST_PER_ADDRESS + 5)]
+        assert silent[0].recv(1) == b"", "the one that is idle longest gives its place"
+        with peer(port, theirs).connect() as connection:
+            assert exchanged(connection, MESSAGE) == MESSAGE
+        for connection in silent:
+            connection.close()
+
+
+def test_check_tells_that_the_receiver_refuses_the_nodes_certificate(port: int, authority: Authority, theirs: TlsFiles):
+    other = Authority(authority.path.parent, "another")
+    for tls in (
+        TlsFiles(None, None, authority.path),
+        replace(theirs, **dict(zip(("certificate", "key"), other.issue("x"), strict=True))),
+    ):
+        with pytest.raises(Unreachable, match="ends the TLS connection"):
+            mllp_connects(peer(port, tls))
+    mllp_connects(peer(port, theirs))
 
 
 def serial_of(connection: socket.socket) -> object:

@@ -192,3 +192,12 @@ def test_check_prints_one_line_per_item_and_fails_with_an_exit_status(tmp_path, 
         "destination",
     ]
     assert lines[-1].startswith("FAILED")
+
+
+def test_senders_of_a_network_and_a_node_that_is_reached_by_tls_alone_are_well(tmp_path):
+    network = {"ae_title": "PACS", "host": "192.0.2.0/24"}
+    files = {"certificate": "node.pem", "key": "node.key", "ca_file": "ca.pem"}
+    by_tls = {"tls": {"host": "0.0.0.0", **files}}
+    answer = senders_reach_it(settings(tmp_path, senders=[network], receiver=by_tls))
+    assert (answer.ok, answer.warns, answer.says) == (True, False, "PACS may send")
+    assert senders_reach_it(settings(tmp_path, senders=[network])).warns, "from there nobody reaches 127.0.0.1"

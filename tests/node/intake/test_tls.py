@@ -143,6 +143,17 @@ def test_a_sender_with_named_certificates_must_have_one_of_them_and_use_tls(
         echo(Peer("NODE", "127.0.0.1", node.listener.port, 5, "PACS"))
 
 
+def test_names_that_name_no_machine_do_not_open_the_door_and_do_not_break_the_refusal(
+    start_node, own: TlsFiles, authority: Authority, caplog
+):
+    named = AllowedSender("PACS", certificates=frozenset({"pacs@example.org", "pacs.example"}))
+    node = start_node(senders=(named,), by_tls=TlsAddress("127.0.0.1", 0, ServerTls(own, asks=True)))
+    odd = authority.issue("odd", "mail:pacs@example.org", "directory:pacs.example")
+    with pytest.raises(DestinationError):
+        echo(peer(node, TlsFiles(*odd, authority.path)))
+    assert "is not among the senders by TLS, with a certificate of odd" in caplog.text
+
+
 def agreed(port: int, files: TlsFiles, suite: str | None, version: ssl.TLSVersion) -> str:
     """The cipher suite that the node agrees to.
 

@@ -11,7 +11,9 @@ from pynetdicom import AE
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
 
+from config.settings import Settings
 from dicom_io.network.scp import AllowedSender, AllowedUser
+from node.peers import callers
 
 USERNAME, WITH_PASSCODE, KERBEROS = 1, 2, 3
 
@@ -92,3 +94,13 @@ def test_dcmtk_states_its_user(start_node, passcode: Path, mammogram, tmp_path: 
         sent = subprocess.run(["storescu", *arguments, *address, image], capture_output=True, check=False)
         assert bool(sent.returncode) is bool(status)
     assert len(node.instances()) == 1
+
+
+def test_a_sender_that_also_reports_on_commitments_must_state_its_user_too(start_node, passcode: Path, tmp_path: Path):
+    sender = {"ae_title": "PACS", "username": "modality-7", "passcode_file": passcode}
+    reporting = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104, "commitment": True}
+    settings = Settings(data_dir=tmp_path, senders=[sender], destinations=[reporting])
+    node = start_node(senders=tuple(callers(settings)))
+    assert not accepted(node, None)
+    assert not accepted(node, WITH_PASSCODE, b"modality-7", b"wrong")
+    assert accepted(node, WITH_PASSCODE, b"modality-7", b"open sesame")
