@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import time
 from functools import partial
 
 from pydicom import uid
@@ -96,7 +95,7 @@ def result_destination(to: Destination) -> ResultDestination:
 
 def window(to: Destination) -> Window | None:
     """The hours in which a destination gets what is not urgent; None: at any time."""
-    return None if to.send_between is None else Window(*map(time.fromisoformat, to.send_between))
+    return None if to.send_between is None else Window.between(*to.send_between)
 
 
 def transfer_syntaxes(keywords: Iterable[LosslessSyntax]) -> list[UID]:

@@ -13,6 +13,11 @@ class Window:
     start: time
     end: time
 
+    @classmethod
+    def between(cls, start: str, end: str) -> Window:
+        """The window of two times such as "19:00"."""
+        return cls(time.fromisoformat(start), time.fromisoformat(end))
+
     def __str__(self) -> str:
         return f"{self.start:%H:%M} and {self.end:%H:%M}"
 

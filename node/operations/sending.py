@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from config.peers import AnyDestination, DicomDestination
 from config.settings import Settings
 from models.types.words import counted
-from node.peers import transfer_syntaxes, window
+from node.delivery.window import Window
 from node.store.states import DeliveryState
 from node.store.tables import Delivery, Study
 from node.store.urgency import Urgency
@@ -28,8 +28,8 @@ def sending_words(session: Session, settings: Settings, now: float) -> dict[str,
 
 
 def _limits(session: Session, to: AnyDestination, now: float) -> Iterator[str]:
-    hours = window(to)
-    if hours is not None:
+    if to.send_between is not None:
+        hours = Window.between(*to.send_between)
         zone = datetime.fromtimestamp(now).astimezone().tzname()
         words = f"what is not urgent is sent between {hours} ({zone})"
         if not hours.is_open(now) and (held := _held(session, to.name)):
@@ -39,6 +39,8 @@ def _limits(session: Session, to: AnyDestination, now: float) -> Iterator[str]:
         if to.max_mbit_s is not None:
             yield f"at most {to.max_mbit_s:g} Mbit/s"
         if to.transfer_syntaxes:
+            from node.peers import transfer_syntaxes  # not above: it imports pydicom
+
             yield f"preferred: {', '.join(uid.name for uid in transfer_syntaxes(to.transfer_syntaxes))}"
 
 
