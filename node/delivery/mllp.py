@@ -126,7 +126,7 @@ class MllpDestination:
         self.close()
 
     def send(self, path: Path) -> None:
-        """Sends one message. On return the receiver has accepted it (AA).
+        """Sends the messages of a file, in their order. On return the receiver has accepted all of them (AA).
 
         Raises:
             Unreachable: no acknowledgement in time.
@@ -134,7 +134,10 @@ class MllpDestination:
             NotAccepted: AR, or the file is no message.
             OSError: the file could not be read.
         """
-        message = self._peer.addressed(path.read_bytes())
+        for message in [self._peer.addressed(message) for message in _messages(path.read_bytes())]:
+            self._send(message, path)
+
+    def _send(self, message: bytes, path: Path) -> None:
         was_idle = self._connection is not None
         try:
             answer = self._exchange(message)
@@ -229,6 +232,11 @@ def mllp_connects(peer: MllpPeer) -> None:
 
 def _ended(error: ssl.SSLError) -> str:
     return f"ends the TLS connection: {(error.reason or 'no reason given').replace('_', ' ').lower()}"
+
+
+def _messages(content: bytes) -> list[bytes]:
+    """A report, and before it what takes back an earlier one from another patient or order."""
+    return re.split(rb"(?<=\r)(?=MSH\|)", content)
 
 
 def _reason(msa: Segment, err: Segment | None) -> str:

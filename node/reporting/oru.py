@@ -6,15 +6,17 @@ receiver (applications, facilities, character set) are empty here; node/delivery
 
 Status: nobody has verified the report, so OBR-25 is R ("results stored; not yet verified", table 0123), and OBX-11 is R
 ("results entered; not verified", table 0085) in every revision. What a revision no longer has is sent with D
-("deletes").
+("deletes"). If patient ID, placer order number or accession number was corrected, a message of its own takes back what
+was sent under the old ones; it comes before the report, in the same file, so that the receiver gets both in this order.
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b32encode
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -60,29 +62,50 @@ class _Result:
 
 
 def encode_oru(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding, before: bytes | None) -> bytes:
-    """The message in UTF-8, its segments ended by CR: equal input gives equal bytes.
+    """The message in UTF-8, its segments ended by CR: equal input gives equal bytes. Before it, one message for each
+    other patient or order that earlier revisions were sent for, with all their results deleted.
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
-        before: the message of the revision that this one replaces.
+        before: what this function returned for the revision that this one replaces.
 
     Raises:
         NotEncodable: there is no source, or the sources disagree on patient or study.
     """
     subject = about(exam, sources, encoding.patient_id_system)
-    results = list(_results(exam, subject, encoding))
+    results = list(_apart(_results(exam, subject, encoding)))
     written = _time(encoding.written_at)
+    patient, order = _patient(subject), _order(subject, written)
+    ours = _identity([patient, order])
+    earlier = [message.split("\r") for message in messages_in((before or b"").decode())]
     rows = [_row(number, result, written, encoding.device.uid) for number, result in enumerate(results, start=1)]
-    gone = _gone(before, {result.key for result in results})
+    gone = _gone((message for message in earlier if _identity(message) == ours), {result.key for result in results})
     rows += [_deleted(number, fields) for number, fields in enumerate(gone, start=len(rows) + 1)]
-    segments = [
-        _segment("MSH", {2: "^~\\&", 7: written, 9: "ORU^R01^ORU_R01", 10: _control_id(subject, encoding), 11: "P",
-                         12: "2.5.1"}),
-        _patient(subject),
-        _order(subject, written),
-        *rows,
-    ]  # fmt: skip
-    return "".join(f"{segment}\r" for segment in segments).encode()
+    header = _header(written, _control_id(subject, encoding))
+    messages = [[header, patient, order, *rows]]
+    elsewhere = [message for message in earlier if _identity(message) != ours]
+    for number, message in reversed(list(enumerate(elsewhere, start=1))):
+        header = _header(written, _control_id(subject, encoding, f"withdrawal {number}"))
+        messages.insert(0, [header, *_withdrawn(message, written)])
+    return "".join(f"{segment}\r" for message in messages for segment in message).encode()
+
+
+def messages_in(content: str) -> list[str]:
+    """The messages that `encode_oru` wrote, each from its MSH on."""
+    return [message for message in re.split(r"(?:^|(?<=\r))(?=MSH\|)", content) if message]
+
+
+def _header(written: str, control_id: str) -> str:
+    return _segment("MSH", {2: "^~\\&", 7: written, 9: "ORU^R01^ORU_R01", 10: control_id, 11: "P", 12: "2.5.1"})
+
+
+def _apart(results: Iterable[_Result]) -> Iterator[_Result]:
+    """The results, those of one concept and sub-ID (two comparisons of one breast) numbered: 2.1, 2.2."""
+    listed = list(results)
+    times, seen = Counter(result.key for result in listed), Counter[tuple[str, str]]()
+    for result in listed:
+        seen[result.key] += 1
+        yield result if times[result.key] == 1 else replace(result, sub_id=f"{result.sub_id}.{seen[result.key]}")
 
 
 def _results(exam: ExamReading, subject: About, encoding: Encoding) -> Iterator[_Result]:
@@ -130,16 +153,36 @@ def _row(number: int, result: _Result, written: str, device_uid: str) -> str:
 
 
 def _deleted(number: int, fields: list[str]) -> str:
-    kind, concept, sub_id = fields[2:5]
-    return _segment("OBX", {1: str(number), 2: kind, 3: concept, 4: sub_id, 11: _DELETED})
+    """Without its value, except for the study's UID, which says of what results are deleted."""
+    kind, concept, sub_id, value = fields[2:6]
+    return _segment("OBX", {1: str(number), 2: kind, 3: concept, 4: sub_id, 5: value if kind == "HD" else "",
+                            11: _DELETED})  # fmt: skip
 
 
-def _gone(before: bytes | None, present: set[tuple[str, str]]) -> Iterator[list[str]]:
-    """The fields of the OBX segments of the revision before that this one does not have."""
-    for segment in (before or b"").decode().split("\r"):
-        fields = segment.split("|")
-        if fields[0] == "OBX" and (fields[3].split("^")[0], fields[4]) not in present:
-            yield fields
+def _gone(earlier: Iterable[list[str]], present: set[tuple[str, str]]) -> Iterator[list[str]]:
+    """The fields of the OBX segments of earlier messages that this report does not have."""
+    for message in earlier:
+        for segment in message:
+            fields = segment.split("|")
+            if fields[0] == "OBX" and (fields[3].split("^")[0], fields[4]) not in present:
+                yield fields
+
+
+def _identity(message: Iterable[str]) -> tuple[str, ...]:
+    """Under which patient and order a receiver files a message: PID-3, OBR-2 and OBR-3."""
+    fields = {segment[:3]: [*segment.split("|"), "", "", "", ""] for segment in message}
+    return fields["PID"][3], *fields["OBR"][2:4]
+
+
+def _withdrawn(message: list[str], written: str) -> Iterator[str]:
+    """The segments after MSH of a message that deletes all results of an earlier one."""
+    yield from (segment for segment in message if segment.startswith("PID|"))
+    for segment in message:
+        if segment.startswith("OBR|"):
+            fields = segment.split("|")
+            yield "|".join((*fields[:22], written, *fields[23:]))
+    for number, fields in enumerate(_gone([message], set()), start=1):
+        yield _deleted(number, fields)
 
 
 def _patient(subject: About) -> str:
@@ -166,9 +209,9 @@ def _order(subject: About, written: str) -> str:
                             24: "RAD", 25: _NOT_VERIFIED})  # fmt: skip
 
 
-def _control_id(subject: About, encoding: Encoding) -> str:
+def _control_id(subject: About, encoding: Encoding, *parts: str) -> str:
     """Of at most 20 characters (MSH-10)."""
-    uid = encoding.uid(subject.study_instance_uid, ResultKind.ORU)
+    uid = encoding.uid(subject.study_instance_uid, ResultKind.ORU, *parts)
     return b32encode(UUID(int=int(uid.removeprefix("2.25."))).bytes[:12]).decode().rstrip("=")
 
 

@@ -14,7 +14,7 @@ import pytest
 from clock import Clock
 from outbox import wait_for
 from readings import ENCODING
-from reports import discordant, some_exam, some_sources
+from reports import R_CC, discordant, some_exam, some_sources
 from sqlalchemy import select
 
 from config.hl7 import Hl7
@@ -34,15 +34,18 @@ from node.store.tables import Delivery, ReceivedAssessment
 
 @dataclass
 class Ris:
-    """Answers each message with MSA and ERR of the test; {id} stands for its control ID."""
+    """Answers each message with MSA and ERR of the test; {id} stands for its control ID. `refused`: a patient's ID that
+    it answers with AE."""
 
     says: str = "MSA|AA|{id}"
+    refused: str = ""
     received: list[bytes] = field(default_factory=list)
     port: int = 0
 
     def answer(self, block: bytes, host: str) -> bytes:
         self.received.append(block)
-        rows = self.says.format(id=parse(block, "utf-8").control_id)
+        says = "MSA|AE|{id}" if self.refused and self.refused.encode() in block else self.says
+        rows = says.format(id=parse(block, "utf-8").control_id)
         return f"MSH|^~\\&|RIS||NODE||20260304||ACK^R01^ACK|7|P|2.5.1\r{rows}\r".encode()
 
     def peer(self, **changed: object) -> MllpPeer:
@@ -97,6 +100,26 @@ def test_what_is_sent_again_is_the_same_message(ris: Ris, report: Path):
     send(ris.peer(), report)
     send(ris.peer(), report)
     assert ris.received[0] == ris.received[1]
+
+
+@pytest.mark.parametrize("refused", ["", "WRONG", "RIGHT"])
+def test_what_takes_back_a_wrong_patients_report_is_sent_before_the_right_one(
+    refused: str, ris: Ris, report: Path, tmp_path: Path
+):
+    ris.refused = refused
+    sources = some_sources()
+    for source in sources.values():
+        source.PatientID = "RIGHT"
+    before = report.read_bytes().replace(some_sources()[R_CC].PatientID.encode(), b"WRONG")
+    report.write_bytes(encode_oru(some_exam(), sources, replace(ENCODING, revision=2), before))
+    if refused:
+        with pytest.raises(Rejected):
+            send(ris.peer(), report)
+        ris.refused = ""
+    send(ris.peer(), report)
+    patients = ["WRONG" if b"WRONG" in block else "RIGHT" for block in ris.received]
+    assert patients[-2:] == ["WRONG", "RIGHT"]
+    assert patients[:-2] == {"": [], "WRONG": ["WRONG"], "RIGHT": ["WRONG", "RIGHT"]}[refused]
 
 
 def test_a_name_that_the_character_set_lacks_is_not_sent(ris: Ris, report: Path):

@@ -17,6 +17,7 @@ from reports import (
     REPORTED,
     calibrated,
     comments_of,
+    discordant,
     groups_of,
     named,
     report_on,
@@ -28,10 +29,13 @@ from reports import (
 from config.hl7 import Hl7
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import Encoding
+from models.birads.concordance import concordances
+from models.types.birads import Assessment, AssessmentSource, Category
 from models.types.exam import ExamReading
+from models.types.mammogram import Laterality
 from node.assessments.hl7.message import Message, NotUsable, Segment, parse
 from node.assessments.hl7.results import results_of
-from node.reporting.oru import encode_oru
+from node.reporting.oru import encode_oru, messages_in
 
 SCORE, PROBABILITY, RANGE, CATEGORY, COMMENT = "SCORE", "111047", "CATEGORY_RANGE", "111005", "121106"
 NUMBERS = (SCORE, PROBABILITY, "PREVALENCE", "RECALL_THRESHOLD", "REFERENCE_TENTH", "111012", "103339001")
@@ -162,6 +166,91 @@ def test_what_a_revision_does_not_have_any_more_is_deleted_in_every_later_one():
     assert keys["D"] == before - keys["R"]
     assert {(SCORE, "4"), (PROBABILITY, "1"), (SCORE, "2")} <= keys["D"]
     assert all(not row.raw(5) for row in of(third, "OBX") if row.raw(11) == "D")
+
+
+def revisions(*identities: dict[str, str]) -> list[bytes]:
+    """What is sent for a study whose header is corrected from one to the next."""
+    files: list[bytes] = []
+    for number, identity in enumerate(identities, start=1):
+        sources = some_sources()
+        for source in sources.values():
+            for keyword, value in identity.items():
+                setattr(source, keyword, value)
+        before = files[-1] if files else None
+        files.append(encode_oru(some_exam(), sources, replace(ENCODING, revision=number), before))
+    return files
+
+
+def at_the_receiver(files: list[bytes]) -> dict[tuple[str, ...], set[tuple[str, str]]]:
+    """Which results a receiver holds, by patient and order, after it has stored and deleted what it was told."""
+    held: dict[tuple[str, ...], set[tuple[str, str]]] = {}
+    for file in files:
+        for text in messages_in(file.decode()):
+            sent = parse(text.encode(), "utf-8")
+            (patient,), (order,) = of(sent, "PID"), of(sent, "OBR")
+            filed = held.setdefault((patient.raw(3), order.raw(2), order.raw(3)), set())
+            for row in of(sent, "OBX"):
+                key = (row.component(3), row.raw(4))
+                (filed.discard if row.raw(11) == "D" else filed.add)(key)
+    return held
+
+
+RIGHT, WRONG = {"PatientID": "RIGHT"}, {"PatientID": "WRONG"}
+
+
+@pytest.mark.parametrize(
+    "identities",
+    [
+        [WRONG, RIGHT],
+        [WRONG, RIGHT, RIGHT],
+        [RIGHT, WRONG, RIGHT],
+        [WRONG, {"PatientID": "WRONG, TOO"}, RIGHT, RIGHT],
+        [{"AccessionNumber": "1"}, {"AccessionNumber": "2"}],
+        [{"PlacerOrderNumberImagingServiceRequest": "1"}, {"PlacerOrderNumberImagingServiceRequest": "2"}],
+        [{"IssuerOfPatientID": "A"}, {"IssuerOfPatientID": "B"}],
+        [{"PatientID": ""}, RIGHT],
+    ],
+)
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_corrected_patient_or_order_leaves_no_result_at_the_wrong_one(identities, lost: int):
+    """`lost`: revisions before the last that never reached the receiver."""
+    files = revisions(*identities)
+    if lost and len(files) > 2:
+        del files[-2]
+    held = at_the_receiver(files)
+    now = parse(messages_in(files[-1].decode())[-1].encode(), "utf-8")
+    right = (of(now, "PID")[0].raw(3), of(now, "OBR")[0].raw(2), of(now, "OBR")[0].raw(3))
+    assert held.pop(right) == {(row.component(3), row.raw(4)) for row in of(now, "OBX") if row.raw(11) == "R"}
+    assert not any(held.values())
+
+
+def test_a_withdrawal_is_a_message_of_its_own_that_comes_first_and_names_the_study():
+    _, file = revisions(WRONG, RIGHT)
+    withdrawal, report = (parse(text.encode(), "utf-8") for text in messages_in(file.decode()))
+    assert [of(sent, "PID")[0].component(3) for sent in (withdrawal, report)] == ["WRONG", "RIGHT"]
+    assert withdrawal.control_id != report.control_id
+    assert [row.raw(5) for row in of(withdrawal, "OBX") if row.raw(5)] == [some_sources()[L_CC].StudyInstanceUID]
+    hl7.parse(messages_in(file.decode())[0])
+
+
+def test_a_changed_name_or_birth_date_is_no_other_patient():
+    _, file = revisions({"PatientName": "A^B"}, {"PatientName": "C^D", "PatientBirthDate": "19500101"})
+    assert len(messages_in(file.decode())) == 1
+
+
+def test_two_categories_of_one_side_are_two_comparisons_with_identifiers_of_their_own():
+    exam = calibrated(some_exam())
+    categories = (Category.FOUR_B, Category.ONE)
+    given = [Assessment(Laterality.LEFT, category, AssessmentSource.HL7) for category in categories]
+    both = replace(exam, concordances=concordances(exam, given))
+    first = encode_oru(discordant(), some_sources(), ENCODING, None)
+    sent = message(both, replace(ENCODING, revision=2), first)
+    keys = [(row.component(3), row.raw(4)) for row in of(sent, "OBX")]
+    assert len(set(keys)) == len(keys)
+    compared = {key[1] for key in keys if key[1].startswith("2.")}
+    assert compared == {"2.1", "2.2"}
+    deleted = {row.raw(4) for row in of(sent, "OBX") if row.raw(11) == "D"}
+    assert deleted == {"2"}, "the one comparison of before"
 
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)
