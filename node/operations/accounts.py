@@ -68,8 +68,10 @@ def add(session: Session, name: str, role: Role, password: str, now: float) -> N
         raise AccountRefused(f"{name!r}: a name has letters, digits and . _ - @, 64 at most, and no spaces.")
     if _row(session, name) is not None:
         raise AccountRefused(f"There is an account {name} already: `mammo-node users password {name}` changes it.")
-    session.add(Account(name=name, role=role, password_hash=_hashed(password), created_at=now, signed_out_at=0.0))
-    note(session, Act("account made", COMMAND_LINE, about=f"{role} account"))
+    row = Account(name=name, role=role, password_hash=_hashed(password), created_at=now, signed_out_at=0.0)
+    session.add(row)
+    session.flush()
+    note(session, Act("account made", COMMAND_LINE, about=f"{role} account {row.id}"))
 
 
 def from_provider(session: Session, issuer: str, subject: str, name: str, role: Role, now: float) -> AccountView:
@@ -102,8 +104,9 @@ def remove(session: Session, name: str) -> None:
     Raises:
         AccountRefused: there is none.
     """
-    session.delete(_known(session, name))
-    note(session, Act("account removed", COMMAND_LINE))
+    row = _known(session, name)
+    session.delete(row)
+    note(session, Act("account removed", COMMAND_LINE, about=f"account {row.id}"))
 
 
 def set_password(session: Session, name: str, password: str, now: float) -> None:

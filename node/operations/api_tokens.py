@@ -48,8 +48,10 @@ def add(session: Session, name: str, role: Role, secret: str, now: float) -> str
     if _row(session, name) is not None:
         raise TokenRefused(f"There is a token {name} already: remove it first (`mammo-node tokens remove {name}`).")
     token = PREFIX + secret
-    session.add(ApiToken(name=name, role=role, digest=_digest(token), created_at=now))
-    note(session, Act("token made", COMMAND_LINE, about=f"{role} token"))
+    row = ApiToken(name=name, role=role, digest=_digest(token), created_at=now)
+    session.add(row)
+    session.flush()
+    note(session, Act("token made", COMMAND_LINE, about=f"{role} token {row.id}"))
     return token
 
 

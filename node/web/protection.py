@@ -18,6 +18,7 @@ from node.operations.accounts import account, any_accounts
 from node.store.database import read_only, why_not_opened
 from node.web.answers import page, plainly
 from node.web.api.interface import ROOT
+from node.web.body_length import refusal
 from node.web.desk import Desk, desk_of
 from node.web.dicomweb.results import ROOT as DICOMWEB
 from node.web.visitors import NOBODY, Visitor, visitor_with
@@ -42,7 +43,6 @@ SIGN_IN = "/sign-in"
 ROUTES_TEST = "/routes/test"
 """Takes a file."""
 MB = 1_000_000
-_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _FOR_EVERYBODY = ("/static/", "/health/", "/metrics", SIGN_IN)
 """Shown without an account, also to other machines: nothing of a patient."""
 _BY_TOKEN = (f"{ROOT}/", f"{DICOMWEB}/")
@@ -122,8 +122,8 @@ class Gate:
             return await call_next(request)
         if request.method not in ("GET", "HEAD") and not is_from_here(request, self._web):
             return plainly(403, "The request was not made by a page of this node: nothing was done.")
-        if refusal := self._too_large(request):
-            return refusal
+        if too_large := self._too_large(request):
+            return too_large
         cookie = request.cookies.get(cookie_name(self._web), "")
         there_are_accounts, visitor = await run_in_threadpool(self._look_up, cookie)
         request.state.accounts = there_are_accounts
@@ -142,16 +142,14 @@ class Gate:
         return await call_next(request)
 
     def _too_large(self, request: Request) -> Response | None:
-        """Refuses a form before any of it is kept: its files would fill the disk, also those of somebody who has not
-        signed in."""
-        if request.method in ("GET", "HEAD") or not request.headers.get("content-type", "").lower().startswith(_FORMS):
-            return None
-        length = request.headers.get("content-length", "")
+        """Refuses a body before any of it is kept: it would fill the memory, and the files of a form the disk, also
+        those of somebody who has not signed in."""
         most_mb = 1 + (self._desk.settings.receiver.max_image_mb if request.url.path == ROUTES_TEST else 0)
-        if not length.isdecimal():
-            return plainly(411, "The form does not state its length: nothing was done.")
-        if int(length) > most_mb * MB:
-            return plainly(413, f"The form is larger than {most_mb} MB: nothing was done.")
+        match refusal(request, most_mb * MB):
+            case 411:
+                return plainly(411, "The request does not state its length: nothing was done.")
+            case 413:
+                return plainly(413, f"The request is larger than {most_mb} MB: nothing was done.")
         return None
 
     def _look_up(self, cookie: str) -> tuple[bool, Visitor | None]:
@@ -161,7 +159,7 @@ class Gate:
             if signed_in is None:
                 return self._has_accounts or any_accounts(session), None
             known = account(session, signed_in.account)
-            if known is None:
+            if known is None or known.created_at != signed_in.created_at:
                 return self._has_accounts or any_accounts(session), None
         age_s = self._desk.now() - signed_in.at
         if signed_in.at <= known.signed_out_at or not 0 <= age_s < self._web.session_hours * 3600:

@@ -17,9 +17,16 @@ _KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class SignedIn:
-    """An account's id, and when it signed in (UTC seconds since the epoch)."""
+    """A session: whose it is, and since when. Times are UTC seconds since the epoch.
+
+    Attributes:
+        account: its id; the database gives that of a removed account to another one.
+        created_at: when the account was made: tells it from others of its id.
+        at: when it signed in.
+    """
 
     account: int
+    created_at: float
     at: float
 
 
@@ -36,15 +43,15 @@ class Tokens:
 
     def session(self, signed_in: SignedIn) -> str:
         """The token of a session, for a cookie."""
-        return str(self._sessions.dumps([signed_in.account, signed_in.at]))
+        return str(self._sessions.dumps([signed_in.account, signed_in.created_at, signed_in.at]))
 
     def signed_in(self, session: str) -> SignedIn | None:
         """Who a session's token was given to; None: it is not ours."""
         try:
-            account, at = self._sessions.loads(session)
+            account, created_at, at = self._sessions.loads(session)
         except (BadSignature, TypeError, ValueError):
             return None
-        return SignedIn(account, at)
+        return SignedIn(account, created_at, at)
 
     def csrf(self, session: str) -> str:
         """The token of the forms that a session is shown ("" where there is no session)."""

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from models.types.words import RESEARCH_USE_ONLY
 from node.web.api import acts, events, results, studies
 from node.web.api.problems import Problem, catch_faults, problem, refused, unusable
+from node.web.body_length import refusal
 from node.web.desk import Desk
 
 ROOT = "/api/v1"
@@ -62,9 +63,9 @@ def build_interface(desk: Desk) -> FastAPI:
 
 async def _small_bodies(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Refuses a body that would fill the memory, which is read before it is known who sends it."""
-    length = request.headers.get("content-length", "")
-    if "transfer-encoding" in request.headers and not length:
-        return problem(411, "The request does not state its length: nothing was done.")
-    if length and (not length.isdecimal() or int(length) > MOST_BYTES):
-        return problem(413, f"The request is larger than {MOST_BYTES // 1000} kB: nothing was done.")
+    match refusal(request, MOST_BYTES):
+        case 411:
+            return problem(411, "The request does not state its length: nothing was done.")
+        case 413:
+            return problem(413, f"The request is larger than {MOST_BYTES // 1000} kB: nothing was done.")
     return await call_next(request)

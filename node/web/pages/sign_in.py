@@ -63,7 +63,7 @@ def enter(desk: Desk, known: AccountView, to: str) -> Response:
     web = desk.settings.web
     answer.set_cookie(
         cookie_name(web),
-        desk.tokens.session(SignedIn(known.id, desk.now())),
+        desk.tokens.session(SignedIn(known.id, known.created_at, desk.now())),
         max_age=round(web.session_hours * 3600),
         secure=web.is_encrypted,
         httponly=True,

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from config.peers import DicomDestination
 from config.web import Role
 from node.demo.studies import DemoStudy
-from node.operations.accounts import AccountRefused, add, remove, set_password
+from node.operations.accounts import AccountRefused, add, from_provider, remove, set_password
 from node.store.states import DeliveryState, moved
 from node.store.tables import Account, Delivery
 
@@ -96,6 +96,29 @@ def test_a_session_ends_when_it_signs_out_when_its_time_is_over_and_with_its_acc
     with road.sessions.begin() as session:
         remove(session, "the-viewer")
     assert ended(fourth)
+
+
+@pytest.mark.parametrize("by_the_provider", [False, True])
+def test_the_cookie_of_a_removed_account_does_not_open_the_next_one_which_gets_its_number(
+    browse, road: Road, by_the_provider: bool
+):
+    make(road, Role.VIEWER)
+    removed, its_own = browse(road), browse(road)
+    sign_in(removed, Role.VIEWER)
+    road.clock.seconds += 60
+    with road.sessions.begin() as session:
+        number = session.scalars(select(Account.id)).one()
+        remove(session, "the-viewer")
+        session.flush()
+        if by_the_provider:
+            from_provider(session, "https://id.example", "1", "ann", Role.ADMINISTRATOR, road.clock())
+        else:
+            add(session, "the-administrator", Role.ADMINISTRATOR, PASSWORD, road.clock())
+        assert session.scalars(select(Account.id)).one() == number
+    assert removed.get("/settings").status_code == 401
+    if not by_the_provider:
+        sign_in(its_own, Role.ADMINISTRATOR)
+        assert its_own.get("/settings").status_code == 200
 
 
 def test_a_cookie_that_this_node_did_not_make_lets_nobody_in(browse, road: Road):

@@ -299,8 +299,3 @@ def test_the_description_is_there_for_everybody_and_names_every_operation(progra
 def test_a_body_that_would_fill_the_memory_is_not_read_whoever_sends_it(program, road: Road, headers, status):
     answer = program(road, None).post(f"{V1}/search", content=b"{}", headers=headers)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, PROBLEM)
-
-
-def test_a_body_without_a_length_is_not_read(program, road: Road):
-    answer = program(road, None).post(f"{V1}/search", content=iter([b"{", b"}"]))
-    assert (answer.status_code, answer.headers["Content-Type"]) == (411, PROBLEM)
