@@ -4,7 +4,8 @@ them.
 A catalogue (languages/*.toml) has sections of English texts with their translations. `{word}` in a text stands for a
 part that is translated by the section of that name, `{WORD}` for one that stays as it is: a number, a name, a code. A
 text that no catalogue has (a reason that a library gave, a warning that is not translated yet) stays English after
-"[en]". Codes and their meanings are never translated.
+"[en]". Codes and their meanings are never translated. While no native radiologist has `reviewed` a catalogue, every
+report in its language says so, also in English.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 
@@ -23,6 +25,7 @@ from dicom_io.attributes import values
 _FOLDER = Path(__file__).parent / "languages"
 _PLACE = re.compile(r"\{(\w+)\}")
 _SENTENCES = "sentence"
+NOT_REVIEWED = "The translation of this report was not reviewed by a native radiologist."
 _WITH_MARKS = ("LESION", "OTHER", "BUNDLES", "PLACES")
 """Places of what may have brackets or commas: names of lesions, lists."""
 _UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}
@@ -48,12 +51,14 @@ class Language:
         code: by RFC 5646.
         name: in English.
         rules: by section.
+        is_reviewed: whether a native radiologist has reviewed the catalogue.
         only_ascii: whether letters are replaced ("ü" by "ue"), for a carrier that does not hold them.
     """
 
     code: str
     name: str
     rules: Mapping[str, Sequence[_Rule]] = field(default_factory=dict)
+    is_reviewed: bool = True
     only_ascii: bool = False
 
     def say(self, english: str) -> str:
@@ -62,6 +67,17 @@ class Language:
             return english
         said = self._translated(_SENTENCES, english)
         return self._in_ascii(said) if self.only_ascii else said
+
+    def report(self, english: Iterable[str]) -> list[str]:
+        """The sentences of a report, after the first the notice that the translation is not reviewed, if it is not."""
+        said = [self.say(sentence) for sentence in english]
+        said[1:1] = [" ".join(self.notice)] if self.notice else []
+        return said
+
+    @property
+    def notice(self) -> tuple[str, ...]:
+        """That the translation is not reviewed, in this language and in English; nothing if it is."""
+        return () if self.is_reviewed else (self.say(NOT_REVIEWED), NOT_REVIEWED)
 
     def in_ascii(self) -> Language:
         """The same language without letters that are not ASCII."""
@@ -98,11 +114,17 @@ def language_of(code: str) -> Language:
     Raises:
         KeyError: there is none.
     """
-    return ENGLISH if code == "en" else Language(code, NAMES[code], _rules(catalogue(code)))
+    if code == "en":
+        return ENGLISH
+    return Language(code, NAMES[code], _rules(catalogue(code)), is_reviewed=_read(code)["reviewed"])
 
 
 def catalogue(code: str) -> dict[str, dict[str, str]]:
     """The translations of a language by section and English text."""
+    return {name: section for name, section in _read(code).items() if name != "reviewed"}
+
+
+def _read(code: str) -> dict[str, Any]:
     return tomllib.loads((_FOLDER / f"{code}.toml").read_text(encoding="utf-8"))
 
 

@@ -16,6 +16,7 @@ from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scu import Content, accepted_of, echo
 from dicom_io.network.web_peer import web_echo
+from dicom_io.results.language import language_of
 from node.delivery.destinations import mllp_peer, preferred
 from node.delivery.fhir_server import fhir_echo
 from node.delivery.mllp import mllp_connects
@@ -33,14 +34,15 @@ NO_DESTINATION = CheckResult(
 
 
 def checks(settings: Settings) -> list[Check]:
-    """All checks: who may send, where results go, database, disk, weights, the reader's threads unless they are set,
-    the reference set and the device if they are named, each destination, its storage commitment and its transfer
-    syntaxes, each webhook, each source, the mail server, and the addresses for HL7 messages and of the
-    page."""
+    """All checks: who may send, where results go, whether a translation is not reviewed, database, disk, weights,
+    the reader's threads unless they are set, the reference set and the device if they are named, each destination, its
+    storage commitment and its transfer syntaxes, each webhook, each source, the mail server, and the addresses for HL7
+    messages and of the page."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: senders_reach_it(settings),
         *([] if settings.destinations else [lambda: NO_DESTINATION]),
+        *([] if language_of(settings.language).is_reviewed else [lambda: language_not_reviewed(settings)]),
         lambda: database(settings),
         lambda: disk(settings),
         lambda: descriptors(settings),
@@ -57,6 +59,15 @@ def checks(settings: Settings) -> list[Check]:
         *([lambda: mail_server_answers(settings)] if settings.mail.host is not None else []),
         *([lambda: page_address(settings)] if settings.web.port is not None else []),
     ]
+
+
+def language_not_reviewed(settings: Settings) -> CheckResult:
+    """That no native radiologist has reviewed the translations."""
+    says = (
+        f'no native radiologist has reviewed the translations of "{settings.language}", as every report says: '
+        'have them reviewed (docs/languages.md), or set language = "en"'
+    )
+    return CheckResult("language", True, says, warns=True)
 
 
 def senders_reach_it(settings: Settings) -> CheckResult:

@@ -108,8 +108,7 @@ def encode_fhir(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Enc
 
 def _report(exam: ExamReading, study: _Study, results: list[str]) -> Resource:
     encoding = study.encoding
-    say = encoding.language.say
-    sentences = [say(statement.sentence) for statement in statements(exam, encoding.bundles[0])]
+    sentences = encoding.language.report(statement.sentence for statement in statements(exam, encoding.bundles[0]))
     paragraphs = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
     return {
         "resourceType": "DiagnosticReport",
@@ -126,7 +125,7 @@ def _report(exam: ExamReading, study: _Study, results: list[str]) -> Resource:
         "issued": encoding.written_at.isoformat(timespec="seconds"),
         "result": [{"reference": _urn(uid)} for uid in results],
         "imagingStudy": [study.imaging_study()],
-        "conclusion": "\n".join(map(say, summary_sentences(exam, encoding.revision))),
+        "conclusion": "\n".join(encoding.language.report(summary_sentences(exam, encoding.revision))),
         "conclusionCode": [_concept(outcome(exam))],
     }
 

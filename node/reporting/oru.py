@@ -109,17 +109,17 @@ def _apart(results: Iterable[_Result]) -> Iterator[_Result]:
 
 
 def _results(exam: ExamReading, subject: About, encoding: Encoding) -> Iterator[_Result]:
-    say = encoding.language.in_ascii().say  # the receiver's character set is not known here
+    language = encoding.language.in_ascii()  # the receiver's character set is not known here
     yield _Result("HD", _concept(_STUDY), "", subject.study_instance_uid)
     yield _coded(Coded(codes.CAD_SUMMARY, outcome(exam)), "")
-    yield _text(codes.SUMMARY, "", map(say, summary_sentences(exam, encoding.revision)))
+    yield _text(codes.SUMMARY, "", language.report(summary_sentences(exam, encoding.revision)))
     for scored in reversed(list(scored_wholes(exam, coded_category=encoding.coded_category))):
         yield from _scored(scored, _SUB_IDS[scored.name], (*scored.verdict, *scored.compared))
     for number, lesion in enumerate(scored_lesions(exam), start=_FIRST_LESION):
         yield from _scored(lesion.scored, str(number), (lesion.found,), lesion.properties)
         yield _Result("ST", _concept(_TRACKING_UID), str(number), lesion.tracked.uid)
-        yield _text(codes.COMMENT, str(number), (lesion.tracked.identifier, *map(say, lesion.sentences)))
-    sentences = [say(statement.sentence) for statement in statements(exam, encoding.bundles[0])]
+        yield _text(codes.COMMENT, str(number), (lesion.tracked.identifier, *map(language.say, lesion.sentences)))
+    sentences = [language.say(statement.sentence) for statement in statements(exam, encoding.bundles[0])]
     yield _text(codes.COMMENT, "", sentences)
 
 

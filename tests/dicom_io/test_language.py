@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -27,8 +30,9 @@ from reports import (
     with_spacing,
 )
 
+from config.settings import Settings
 from dicom_io.results.encode import encode_results
-from dicom_io.results.language import ENGLISH, NAMES, Language, catalogue, language_of
+from dicom_io.results.language import ENGLISH, NAMES, NOT_REVIEWED, Language, catalogue, language_of
 from dicom_io.results.profiles import PROFILES, ResultKind
 from dicom_io.results.scored import scored_lesions
 from dicom_io.results.statements import statements, summary_sentences
@@ -39,6 +43,7 @@ from models import pipeline
 from models.types.birads import Category, Likelihood
 from models.types.exam import ExamReading, UnreadImage
 from models.types.mammogram import Laterality
+from node.operations.check import checks
 from node.reporting.fhir import encode_fhir
 from node.reporting.oru import encode_oru
 
@@ -113,7 +118,35 @@ def test_above_and_not_above_the_threshold_are_told_apart(language: Language, ca
 def test_the_sr_says_these_sentences(language: Language):
     exam = two_view_exam()
     revision = language.say("This is revision 2: it replaces all earlier reports of this study.")
-    assert set(in_the_sr(exam, language)) == {*spoken(exam, language)} - {revision}
+    said = {*spoken(exam, language)} - {revision}
+    assert set(in_the_sr(exam, language)) == {*said, " ".join(language.notice)}
+
+
+def test_every_report_says_in_two_languages_that_its_translation_is_not_reviewed(language: Language):
+    assert not language.is_reviewed
+    encoding = replace(ENCODING, language=language)
+    notice = " ".join(language.notice)
+    assert notice.endswith(f" {NOT_REVIEWED}")
+    assert MARK not in notice
+    assert in_the_sr(some_exam(), language)[1] == notice
+    fhir = json.loads(encode_fhir(some_exam(), some_sources(), encoding, None))
+    report = fhir["entry"][-1]["resource"]
+    assert report["conclusion"].splitlines()[1] == notice
+    assert escape(notice) in report["text"]["div"]
+    oru = encode_oru(some_exam(), some_sources(), encoding, None).decode()
+    assert " ".join(language.in_ascii().notice) in oru
+
+
+@pytest.mark.parametrize("spoken_in", [ENGLISH, replace(language_of("de"), is_reviewed=True)])
+def test_english_and_a_reviewed_translation_have_no_such_sentence(spoken_in: Language):
+    assert spoken_in.report(["One.", "Two."]) == [spoken_in.say("One."), spoken_in.say("Two.")]
+    assert not any(NOT_REVIEWED in said for said in in_the_sr(some_exam(), spoken_in))
+
+
+@pytest.mark.parametrize("code", ["en", *NAMES])
+def test_check_warns_of_a_translation_that_is_not_reviewed(code: str, tmp_path: Path):
+    asked = [check() for check in checks(Settings(data_dir=tmp_path, language=code))[:3]]
+    assert [found.warns for found in asked if found.about == "language"] == [True] * (code != "en")
 
 
 def test_what_is_not_translated_stays_english_and_says_so(language: Language):
@@ -225,6 +258,7 @@ def test_the_summary_page_is_translated(language: Language, monkeypatch: pytest.
         draw_page(without_foreign_words(exam), place, BUNDLE, language)
     assert [text for text in drawn if "[en]" in text] == []
     assert "Please note" not in drawn
+    assert set(language.in_ascii().notice) <= set(drawn)
     assert "mammo-node" in drawn[0]
 
 

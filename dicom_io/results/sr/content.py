@@ -66,7 +66,7 @@ def measurement_report(
     root.ContentSequence.append(CodeContentItem(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, _CONCEPT))
     root.ContentSequence.append(
         TextContentItem(
-            codes.SUMMARY, "\r\n".join(map(language.say, summary_sentences(exam, encoding.revision))), _CONTAINS
+            codes.SUMMARY, "\r\n".join(language.report(summary_sentences(exam, encoding.revision))), _CONTAINS
         )
     )
     if exam.images:

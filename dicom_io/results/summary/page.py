@@ -57,11 +57,16 @@ def draw_page(
 def _draw_header(pen: Pen, exam: ExamReading, bundle: BundleId) -> None:
     pen.draw.rectangle((0, 0, COLUMNS - 1, _HEADER_ROWS - 1), fill=_HEADER)
     pen.draw.line((0, _HEADER_ROWS, COLUMNS - 1, _HEADER_ROWS), fill=LINE)
-    pen.write(_MARGIN, 10, pen.say("mammo-node · AI reading"), 30, WHITE)
+    name = pen.say("mammo-node · AI reading")
+    title = pen.width(name, 30)
+    pen.write(_MARGIN, 10, name, 30, WHITE)
     warning, size = pen.say("FOR RESEARCH USE ONLY. NOT FOR DIAGNOSIS."), 20
     left = COLUMNS - _MARGIN - pen.width(warning, size) - 28
     pen.draw.rounded_rectangle((left, 12, COLUMNS - _MARGIN - 1, 48), 6, fill=AMBER)
     pen.write(left + 14, 18, warning, size, BLACK)
+    top, width = 12, left - 3 * _MARGIN - title
+    for sentence in pen.language.notice:
+        top = pen.write(left - _MARGIN, top, sentence, 13, AMBER, width, align_right=True)
     bundles = dict.fromkeys(str(image.reading.bundle) for image in exam.images) or {str(bundle): None}
     unread = sum(not image.on_purpose for image in exam.unread)
     models_line = f"Models: {', '.join(bundles)}   ·   {counted(len(exam.images), 'image')} read, {unread} not read"
