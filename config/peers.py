@@ -57,6 +57,9 @@ class Sender(Section):
         return self
 
 
+_TWO_DAYS_S = 48 * 3600
+
+
 class Destination(Section):
     """The settings of all destinations: which studies they get, and the retries."""
 
@@ -72,6 +75,11 @@ class Destination(Section):
     def _window_has_hours(self) -> Self:
         if self.send_between is not None and self.send_between[0] == self.send_between[1]:
             raise ValueError("send_between needs two different times")
+        if self.send_between is not None and self.dead_after_s < _TWO_DAYS_S:
+            raise ValueError(
+                f"dead_after_s must be at least {_TWO_DAYS_S} (48 h) with send_between, since it counts on while the "
+                "hours are closed: raise dead_after_s, or leave send_between out"
+            )
         return self
 
 

@@ -29,6 +29,10 @@ LOCK = Path("node.lock")
 _RESULTS = Path("results")
 _SUFFIXES = {"FHIR": ".json", "ORU": ".hl7"}
 """Of results that are no DICOM objects."""
+ACKNOWLEDGEMENT = ".ack"
+FHIR_ANSWER = ".answer.json"
+ANSWERS = (ACKNOWLEDGEMENT, FHIR_ANSWER)
+"""The suffixes of files with what a destination answered when it refused a message; they have no row."""
 
 
 def archived(study_instance_uid: str, sop_instance_uid: str) -> Path:
@@ -55,6 +59,11 @@ def results_of(study_id: int) -> Path:
 def result(study_id: int, revision: int, profile: str, number: int, kind: str) -> Path:
     """Object `number` (1, 2, …) of a revision's report in one profile."""
     return results_of(study_id) / f"revision-{revision}" / profile / f"{number:02}-{kind}{_SUFFIXES.get(kind, '.dcm')}"
+
+
+def answer_to(path: Path, destination: str, suffix: str) -> Path:
+    """What a destination answered to the message at `path`, one of ANSWERS by its suffix."""
+    return path.with_suffix(f".{destination}{suffix}")
 
 
 def rejection_note(study_id: int, revision: int, sop_instance_uid: str) -> Path:

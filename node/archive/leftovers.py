@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.types.words import counted
-from node.archive.layout import READINGS, results_of
+from node.archive.layout import ANSWERS, READINGS, results_of
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance, Job, Result
 
@@ -22,7 +22,7 @@ _FRESH_S = 600.0
 
 def remove_leftovers(session: Session, data_dir: Path, now: float) -> int:
     """Deletes masks without a reading, and files of unfinished reports without a result row; returns their number.
-    Received files are never deleted.
+    Received files and answers of destinations are never deleted.
 
     Args:
         now: UTC seconds since the epoch.
@@ -46,5 +46,7 @@ def _unnamed(session: Session, data_dir: Path) -> Iterator[Path]:
     for study_id in session.scalars(unfinished):
         known = set(session.scalars(select(Result.path).where(Result.study_id == study_id)))
         for path in (data_dir / results_of(study_id)).rglob("*"):
+            if path.name.endswith(ANSWERS):
+                continue
             if path.is_file() and path.relative_to(data_dir).as_posix() not in known:
                 yield path

@@ -40,9 +40,9 @@ def transport(
 ) -> Transport:
     """The transport for a destination. `clock` and `pause` keep its pace (network/pace.py)."""
     if isinstance(to, FhirDestination):
-        return FhirServer(web_peer(to))
+        return FhirServer(web_peer(to), to.name)
     if isinstance(to, Hl7Destination):
-        return MllpDestination(mllp_peer(to))
+        return MllpDestination(mllp_peer(to), to.name)
     if isinstance(to, WebDestination):
         return StowDestination(web_peer(to))
     peer = dicom_peer(to, calling_ae_title)

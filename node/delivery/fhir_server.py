@@ -15,10 +15,9 @@ from requests import Response, Session
 from dicom_io.durable import write_durably
 from dicom_io.errors import NotAccepted, Rejected
 from dicom_io.network.web_peer import WebPeer
+from node.archive.layout import FHIR_ANSWER, answer_to
 
 JSON = "application/fhir+json"
-ANSWER = ".answer.json"
-"""The suffix of the file with the answer to a refused report."""
 _ISSUES = frozenset(
     [
         "invalid",
@@ -58,13 +57,14 @@ _ISSUES = frozenset(
 
 
 class FhirServer:
-    """A FHIR server that takes transactions. The connection is kept open between sends.
+    """A FHIR server that takes transactions, by its name in the settings. The connection is kept open between sends.
 
     Not thread-safe. Use as a context manager, or call `close`.
     """
 
-    def __init__(self, peer: WebPeer) -> None:
+    def __init__(self, peer: WebPeer, name: str) -> None:
         self._peer = peer
+        self._name = name
         self._session: Session | None = None
 
     def __enter__(self) -> FhirServer:
@@ -106,7 +106,7 @@ class FhirServer:
         issues = list(dict.fromkeys(_issues(answer)))
         why = ""
         if issues:
-            kept = path.with_suffix(ANSWER)
+            kept = answer_to(path, self._name, FHIR_ANSWER)
             write_durably(kept, answer.content)
             why = f"{', '.join(issues)}; its answer is kept as {kept.name} beside the report"
         self._peer.refused(answer.status_code, why)

@@ -17,11 +17,10 @@ from typing import NoReturn
 from dicom_io.durable import write_durably
 from dicom_io.errors import CertificatesUnusable, NotAccepted, Rejected, Unreachable
 from dicom_io.network.tls import TlsFiles
+from node.archive.layout import ACKNOWLEDGEMENT, answer_to
 from node.assessments.hl7.listener import END, START
 from node.assessments.hl7.message import CHARSETS, Message, NoMessage, Segment, parse
 
-ACKNOWLEDGEMENT = ".ack"
-"""The suffix of the file with the acknowledgement of a refused message."""
 _MOST_BYTES = 1 << 20
 _PROBE_S = 1.0
 _ACCEPTED, _FAILED, _REFUSED = ("AA", "CA"), ("AE", "CE"), ("AR", "CR")
@@ -110,13 +109,14 @@ class MllpPeer:
 
 
 class MllpDestination:
-    """A receiver of HL7 messages. The connection is kept open between sends.
+    """A receiver of HL7 messages by its name in the settings. The connection is kept open between sends.
 
     Not thread-safe. Use as a context manager, or call `close`.
     """
 
-    def __init__(self, peer: MllpPeer) -> None:
+    def __init__(self, peer: MllpPeer, name: str) -> None:
         self._peer = peer
+        self._name = name
         self._connection: socket.socket | None = None
 
     def __enter__(self) -> MllpDestination:
@@ -198,7 +198,7 @@ class MllpDestination:
             self._refused(msa, acknowledgement, answer, path)
 
     def _refused(self, msa: Segment, acknowledgement: Message, answer: bytes, path: Path) -> NoReturn:
-        kept = path.with_suffix(ACKNOWLEDGEMENT)
+        kept = answer_to(path, self._name, ACKNOWLEDGEMENT)
         write_durably(kept, answer)
         why = _reason(msa, _first(acknowledgement, "ERR"))
         refused = NotAccepted if msa.component(1) in _REFUSED else Rejected

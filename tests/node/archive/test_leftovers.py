@@ -13,6 +13,7 @@ from road import Road
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_io.results.profiles import MESSAGE_PROFILES, PROFILES, ResultKind
+from node.archive.layout import ACKNOWLEDGEMENT, FHIR_ANSWER, answer_to
 from node.archive.leftovers import remove_leftovers
 from node.delivery.orphaned import OtherKind, drop, move, orphaned
 from node.demo.studies import DemoStudy
@@ -94,6 +95,10 @@ def test_only_partial_files_of_a_killed_node_are_removed_at_the_next_start(
     road.all_of_it(*mammogram_study.files)
     with road.sessions.begin() as session:
         session.add(Job(kind=JobKind.REPORT, study_id=1, revision=2, state=JobState.WAITING))
+    for kind, suffix in (("ORU.hl7", ACKNOWLEDGEMENT), ("FHIR.json", FHIR_ANSWER)):
+        message = road.data_dir / "results" / "1" / "revision-1" / f"01-{kind}"
+        for destination in ("ris", "other-ris"):
+            answer_to(message, destination, suffix).write_bytes(b"what a destination answered")
     kept = {path for path in road.data_dir.rglob("*") if path.is_file() and "queue.sqlite" not in path.name}
     left = [
         road.data_dir / "readings" / "1-7.npz",
@@ -111,6 +116,7 @@ def test_only_partial_files_of_a_killed_node_are_removed_at_the_next_start(
     with road.sessions.begin() as session:
         assert remove_leftovers(session, road.data_dir, now) == 4
     assert all(path.exists() for path in (*kept, fresh))
+    assert sum("ris" in path.name for path in kept) == 4, "answers have no row, and each destination its own"
     assert not any(path.exists() for path in left)
 
 

@@ -16,7 +16,7 @@ from road import Road
 from dicom_io.errors import NotAccepted, Rejected, Unreachable
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
-from node.delivery.fhir_server import ANSWER, FhirServer, fhir_echo
+from node.delivery.fhir_server import FhirServer, fhir_echo
 from node.demo.studies import DemoStudy
 from node.reporting.fhir import encode_fhir
 from node.store.states import DeliveryState
@@ -36,7 +36,7 @@ def report(tmp_path: Path) -> Path:
 
 
 def send(server: Server, path: Path, **peer: object) -> None:
-    with FhirServer(server.peer(**peer)) as destination:
+    with FhirServer(server.peer(**peer), "ehr") as destination:
         destination.send(path)
 
 
@@ -85,7 +85,7 @@ def test_a_refusal_names_its_codes_and_keeps_the_answer_beside_the_report(server
         send(server, report)
     assert not isinstance(refused.value, NotAccepted)
     assert "Doe" not in str(refused.value)
-    assert b"Doe" in report.with_suffix(ANSWER).read_bytes()
+    assert b"Doe" in report.with_suffix(".ehr.answer.json").read_bytes()
     assert server.resources == {}
 
 
@@ -134,7 +134,7 @@ def test_only_the_newest_revision_is_sent_once_the_server_is_back(
     server = Server()
     server.port = closed_port
     policy = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=7200)
-    with FhirServer(server.peer()) as transport:
+    with FhirServer(server.peer(), "ehr") as transport:
         delivering = Deliverer("pacs", transport, policy, road.sessions, road.data_dir, road.clock)
         road.all_of_it(*mammogram_study.files[:3])
         assert delivering.deliver_due() == 1

@@ -25,7 +25,7 @@ from node.assessments.hl7.listener import MllpListener, listen
 from node.assessments.hl7.message import parse
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
-from node.delivery.mllp import ACKNOWLEDGEMENT, MllpDestination, MllpPeer, mllp_connects
+from node.delivery.mllp import MllpDestination, MllpPeer, mllp_connects
 from node.reporting.oru import encode_oru
 from node.store.database import open_database, read_only, sessions_of
 from node.store.states import DeliveryState
@@ -82,7 +82,7 @@ def report(tmp_path: Path) -> Path:
 
 
 def send(peer: MllpPeer, path: Path) -> None:
-    with MllpDestination(peer) as destination:
+    with MllpDestination(peer, "ris") as destination:
         destination.send(path)
 
 
@@ -151,7 +151,7 @@ def test_a_refusal_names_its_reason_without_patient_data_and_is_kept(
         send(ris.peer(), report)
     assert type(refused.value) is error
     assert "Müller" not in str(refused.value)
-    assert says.partition("{id}")[2].encode() in report.with_suffix(ACKNOWLEDGEMENT).read_bytes()
+    assert says.partition("{id}")[2].encode() in report.with_suffix(".ris.ack").read_bytes()
 
 
 @pytest.mark.parametrize("says", ["", "MSA|AA|ANOTHER", "MSA|OK|{id}", "MSA||{id}"])
@@ -182,7 +182,7 @@ def test_a_receiver_that_is_closed_or_silent_or_hangs_up_is_tried_again(
 
 def test_an_idle_connection_that_broke_is_opened_again(report: Path):
     ris = Ris()
-    with MllpDestination(ris.peer()) as destination:
+    with MllpDestination(ris.peer(), "ris") as destination:
         with listening(ris):
             destination._peer = ris.peer()
             destination.send(report)
@@ -211,7 +211,7 @@ def test_the_nodes_own_intake_takes_no_category_from_its_messages(tmp_path: Path
 
 def test_ae_is_tried_again_with_the_same_message_and_ar_is_given_up(ris: Ris, report: Path, tmp_path: Path):
     sessions, clock = sessions_of(open_database(f"sqlite:///{tmp_path / 'queue.sqlite'}")), Clock()
-    with MllpDestination(ris.peer()) as transport:
+    with MllpDestination(ris.peer(), "ris") as transport:
         delivering = Deliverer("ris", transport, RetryPolicy(30, 3600, 7200), sessions, tmp_path, clock)
 
         def delivered(says: str) -> Delivery:

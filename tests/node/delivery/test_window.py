@@ -13,6 +13,7 @@ from clock import Clock
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from outbox import wait_for
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from config.settings import Settings
@@ -131,6 +132,26 @@ def test_what_is_not_sent_when_the_hours_end_waits_for_the_next(sessions: Sessio
         waiting(sessions, urgency, clock())
     delivering.deliver_due()
     assert taken.files == ["ROUTINE.dcm"]
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        {"ae_title": "PACS", "host": "192.0.2.1", "port": 104},
+        {"url": "https://pacs.example/dicom-web"},
+        {"kind": "fhir", "url": "https://ehr.example/fhir"},
+        {"kind": "hl7", "host": "192.0.2.1", "port": 2575},
+    ],
+)
+def test_with_hours_a_result_lives_through_more_than_one_night(to: dict[str, object], tmp_path: Path):
+    def stated(**more: object) -> Settings:
+        return Settings.model_validate({"data_dir": tmp_path, "destinations": [{"name": "there", **to, **more}]})
+
+    night = {"send_between": ["19:00", "06:00"]}
+    with pytest.raises(ValidationError, match=r"at least 172800 \(48 h\) with send_between.*raise dead_after_s"):
+        stated(**night, dead_after_s=172799)
+    for allowed in ({**night, "dead_after_s": 172800}, night, {"dead_after_s": 1}):
+        assert stated(**allowed).destinations[0].name == "there"
 
 
 def test_status_says_how_a_destination_is_limited_and_what_waits(sessions: Sessions, tmp_path: Path):
