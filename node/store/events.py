@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from node.store.states import DeliveryState, JobState
+from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Job, Notice, Result, Study, Subscription
 
 
@@ -27,6 +27,10 @@ class StudyEvent(StrEnum):
     """A report says that models and radiologist disagree on recall, and the one before did not."""
     ABOVE_THRESHOLD = "above_threshold"
     """A report's exam score is at least the webhook's least_score, and the one before was not."""
+
+
+TOLD_IN_QUARANTINE = (StudyEvent.QUARANTINED, StudyEvent.FAILED)
+"""The others wait until a person has released the study."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def _enter(session: Session, study: Study, event: StudyEvent, webhook: Subscript
             study_id=study.id,
             event=event,
             revision=study.revision,
-            score=study.score,
+            score=None if study.state is StudyState.QUARANTINED else study.score,
             happened_at=now,
             created_at=now,
             next_at=now,

@@ -297,7 +297,7 @@ class Notice(Table):
     event: Mapped[str]
     """A value of node.store.events.StudyEvent."""
     revision: Mapped[int]
-    """The study's when it happened; also `score`."""
+    """The study's when it happened; also `score`, which is None of a study in quarantine."""
     score: Mapped[float | None]
     happened_at: Mapped[float]
     state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.WAITING)

@@ -11,15 +11,16 @@ from pathlib import Path
 from uuid import UUID
 
 from requests import Session as HttpSession
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, or_, select
 
 from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from dicom_io.network.web_peer import WebPeer
 from node.delivery.backoff import RetryPolicy, next_try
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
-from node.store.states import DeliveryState, moved
-from node.store.tables import Notice
+from node.store.events import TOLD_IN_QUARANTINE
+from node.store.states import DeliveryState, StudyState, moved
+from node.store.tables import Notice, Study
 from node.webhooks.message import Message, SecretUnusable, secret_of
 
 log = logging.getLogger(__name__)
@@ -99,44 +100,65 @@ class Teller:
     def tell_due(self, stop: threading.Event | None = None) -> int:
         """Tries the next AT_ONCE due notices, in the order of their events; returns the number of tries."""
         with read_only(self.sessions) as session:
-            due = session.scalars(
-                self._waiting().where(Notice.next_at <= self.now()).order_by(Notice.id).limit(AT_ONCE)
-            ).all()
-        for tried, notice in enumerate(due):
+            due = [
+                notice.id
+                for notice in session.scalars(
+                    self._waiting().where(Notice.next_at <= self.now()).order_by(Notice.id).limit(AT_ONCE)
+                )
+            ]
+        for tried, number in enumerate(due):
             if stop is not None and stop.is_set():
                 return tried
+            message = self._message(number)
+            if message is None:
+                continue
             try:
-                self.peer.send(self._message(notice), self.now())
+                self.peer.send(message, self.now())
             except Unreachable as error:
                 # Each of the others would wait for the same time-out.
-                self._failed([other.id for other in due[tried:]], error)
+                self._failed(due[tried:], error)
                 return tried + 1
             except DestinationError as error:
-                self._failed([notice.id], error)
+                self._failed([number], error)
             else:
-                self._told(notice.id)
+                self._told(number)
         return len(due)
 
     def _waiting(self) -> Select[Notice]:
-        return select(Notice).where(Notice.webhook == self.name, Notice.state == DeliveryState.WAITING)
+        """What may be told. Of a study in quarantine only that it is there, or that it failed: its results may be of
+        two patients (safety rule 5)."""
+        return (
+            select(Notice)
+            .join(Notice.study)
+            .where(
+                Notice.webhook == self.name,
+                Notice.state == DeliveryState.WAITING,
+                or_(Study.state != StudyState.QUARANTINED, Notice.event.in_(TOLD_IN_QUARANTINE)),
+            )
+        )
 
     def _next_due(self, after: float) -> float | None:
-        later = select(func.min(Notice.next_at)).where(
-            Notice.webhook == self.name, Notice.state == DeliveryState.WAITING, Notice.next_at > after
-        )
+        later = self._waiting().where(Notice.next_at > after).order_by(Notice.next_at).limit(1)
         with read_only(self.sessions) as session:
-            return session.scalar(later)
+            notice = session.scalar(later)
+        return None if notice is None else notice.next_at
 
-    def _message(self, notice: Notice) -> Message:
-        return Message(
-            id=f"msg_{self.installation.hex}_{notice.id}",
-            event=notice.event,
-            study=notice.study_id,
-            revision=notice.revision,
-            score=notice.score,
-            at=notice.happened_at,
-            link=None if self.page is None else f"{self.page}/studies/{notice.study_id}",
-        )
+    def _message(self, number: int) -> Message | None:
+        """The message of a notice; None: since the list was read, it may not be told any more."""
+        with read_only(self.sessions) as session:
+            notice = session.scalar(self._waiting().where(Notice.id == number))
+            if notice is None:
+                return None
+            return Message(
+                # With the moment: the database gives the number of a dropped notice again, also after a restore.
+                id=f"msg_{self.installation.hex}_{notice.id}_{round(notice.happened_at * 1000)}",
+                event=notice.event,
+                study=notice.study_id,
+                revision=notice.revision,
+                score=None if notice.study.state is StudyState.QUARANTINED else notice.score,
+                at=notice.happened_at,
+                link=None if self.page is None else f"{self.page}/studies/{notice.study_id}",
+            )
 
     def _told(self, number: int) -> None:
         with self.sessions.begin() as session:

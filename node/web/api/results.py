@@ -7,14 +7,15 @@ from fastapi.responses import FileResponse
 from sqlalchemy import select
 
 from node.store.database import read_only
+from node.store.states import StudyState
 from node.store.tables import Result, Study
 from node.web.api.callers import Viewer, require_patients
 from node.web.api.problems import refusals
-from node.web.api.shapes import ResultList, ResultObject
+from node.web.api.shapes import NOT_GIVEN, ResultList, ResultObject
 from node.web.api.studies import Number, no_such_study
 from node.web.desk import desk_of
 
-router = APIRouter(tags=["results"], responses=refusals(401, 404, 422, 503))
+router = APIRouter(tags=["results"], responses=refusals(401, 404, 409, 422, 503))
 
 DICOM = "application/dicom"
 _OF_MESSAGES = {".json": "application/fhir+json", ".hl7": "x-application/hl7-v2+er7; charset=utf-8"}
@@ -25,8 +26,10 @@ _OF_MESSAGES = {".json": "application/fhir+json", ".hl7": "x-application/hl7-v2+
 def list_results(request: Request, caller: Viewer, study: Number) -> ResultList:
     """The results of all revisions of a study."""
     with read_only(desk_of(request).sessions) as session:
-        if session.get(Study, study) is None:
+        row = session.get(Study, study)
+        if row is None:
             raise no_such_study(study)
+        _refuse_in_quarantine(row)
         rows = session.scalars(select(Result).where(Result.study_id == study).order_by(Result.id)).all()
     return ResultList(results=[ResultObject.of(row, sees_patients=caller.sees_patients) for row in rows])
 
@@ -51,8 +54,9 @@ def download(request: Request, caller: Viewer, study: Number, result: Number) ->
     desk = desk_of(request)
     with read_only(desk.sessions) as session:
         row = session.get(Result, result)
-    if row is None or row.study_id != study:
-        raise HTTPException(404, f"Study {study} has no result {result}.")
+        if row is None or row.study_id != study:
+            raise HTTPException(404, f"Study {study} has no result {result}.")
+        _refuse_in_quarantine(row.study)
     path = desk.settings.data_dir / row.path
     if not path.is_file():
         raise HTTPException(404, f"The file of result {result} is gone from the data folder.")
@@ -61,3 +65,13 @@ def download(request: Request, caller: Viewer, study: Number, result: Number) ->
         media_type=_OF_MESSAGES.get(path.suffix, DICOM),
         filename=f"study-{study}-revision-{row.revision}-{row.kind}-{row.id}{path.suffix}",
     )
+
+
+def _refuse_in_quarantine(study: Study) -> None:
+    """Refuses the results of a study whose images may be of two patients.
+
+    Raises:
+        HTTPException: it is in quarantine.
+    """
+    if study.state is StudyState.QUARANTINED:
+        raise HTTPException(409, f"Study {study.id} is in quarantine: {NOT_GIVEN}.")

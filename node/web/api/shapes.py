@@ -50,6 +50,10 @@ class PatientIdentifiers(BaseModel):
         return None if known is None else cls(**vars(known))
 
 
+NOT_GIVEN = "nothing that was read of it is given until a person has checked it and retries it"
+"""Of a study in quarantine: its images may be of two patients (safety rule 5)."""
+
+
 class StudySummary(BaseModel):
     id: int = Field(description="The study's number at this node, as `mammo-node status` shows it.")
     state: StudyState
@@ -61,8 +65,8 @@ class StudySummary(BaseModel):
     last_received_at: datetime
     complete_at: datetime | None = Field(description="When this revision was complete.")
     image_count: int = Field(description="Instances received.")
-    score: float | None = Field(description=f"Of the exam, in its last report. {SCORE}")
-    discordant: bool = Field(description="Whether models and radiologist disagree on recall.")
+    score: float | None = Field(description=f"Of the exam, in its last report; null in quarantine. {SCORE}")
+    discordant: bool = Field(description="Whether models and radiologist disagree on recall; false in quarantine.")
     identifiers: PatientIdentifiers | None = Field(description="null where the token's role may not see patients.")
 
     @classmethod
@@ -71,6 +75,7 @@ class StudySummary(BaseModel):
 
 
 def _summary(study: StudyView, known: Identifiers | None) -> dict[str, Any]:
+    is_given = study.state is not StudyState.QUARANTINED
     return {
         "id": study.id,
         "state": study.state,
@@ -82,8 +87,8 @@ def _summary(study: StudyView, known: Identifiers | None) -> dict[str, Any]:
         "last_received_at": moment(study.last_received_at),
         "complete_at": moment_or_none(study.closed_at),
         "image_count": len(study.images),
-        "score": study.score,
-        "discordant": study.discordant,
+        "score": study.score if is_given else None,
+        "discordant": study.discordant and is_given,
         "identifiers": PatientIdentifiers.of(known),
     }
 

@@ -17,7 +17,7 @@ from node.store.database import read_only
 from node.store.states import StudyState
 from node.web.api.callers import Caller, Viewer, require_patients
 from node.web.api.problems import refusals
-from node.web.api.shapes import Study, StudyList, StudySummary
+from node.web.api.shapes import NOT_GIVEN, Study, StudyList, StudySummary
 from node.web.desk import desk_of
 from node.web.rereading import what_became_of_rereading
 
@@ -106,7 +106,10 @@ def one_study(request: Request, caller: Viewer, study: Number) -> Study:
         road = road_of(session, study)
         if road is None:
             raise no_such_study(study)
-        exam, lost = exam_or_why(session, desk.settings, study)
+        if road.study.state is StudyState.QUARANTINED:
+            exam, lost = None, f"the study is in quarantine: {NOT_GIVEN}"
+        else:
+            exam, lost = exam_or_why(session, desk.settings, study)
         instances = session.get_one(tables.Study, study).instances
         known = identifiers(session, [study]) if caller.sees_patients else {}
         numbers = {instance.sop_instance_uid: instance.id for instance in instances}

@@ -6,6 +6,7 @@ a later revision replaced.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,8 +19,12 @@ from sqlalchemy.orm import Session, aliased
 
 from dicom_io.results.outputs import OUTPUTS
 from dicom_io.results.profiles import ResultKind
+from models.errors import UserError
+from node.logs import place_of
 from node.store.states import StudyState
 from node.store.tables import Instance, Result, Study
+
+log = logging.getLogger(__name__)
 
 ROOT = "/dicom-web"
 """The address of the service, at the page's."""
@@ -31,6 +36,8 @@ OF_SERIES = ("Modality", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription
 OF_INSTANCE = (
     "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated", "NumberOfFrames",
 )  # fmt: skip
+_IN_ALL = ("StudyInstanceUID", "SeriesInstanceUID", "Modality")
+"""Without these no answer can be made."""
 _KINDS = [kind for kind in OUTPUTS if kind is not ResultKind.REJECTION]
 
 
@@ -41,6 +48,19 @@ class Wanted:
     study_instance_uid: str | None = None
     patient_id: str | None = None
     accession_number: str | None = None
+
+
+class ResultUnreadable(UserError):
+    """The file of a result is gone or damaged, or the disk does not answer."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A result as the queue knows it. `study`: the number of its study."""
+
+    study: int
+    sop_instance_uid: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -70,18 +90,13 @@ def _matching(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         yield Study.id.in_(select(Instance.study_id).where(Instance.accession_number == wanted.accession_number))
 
 
-def objects_of(
-    session: Session, data_dir: Path, study_instance_uid: str, series: str | None = None, instance: str | None = None
-) -> list[Object]:
-    """The results of a study that count now, of a series or of one instance; none: there are none.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
+def written_of(session: Session, data_dir: Path, study_instance_uid: str, instance: str | None = None) -> list[Written]:
+    """The results of a study that count now, or one instance of them. Their files are read when the session is closed:
+    a transaction that lasts as long as a slow disk would keep the queue's log from being emptied."""
     other = aliased(Result)
     newest = select(func.max(other.last_revision)).where(other.study_id == Result.study_id).scalar_subquery()
     query = (
-        select(Result.path)
+        select(Study.id, Result.sop_instance_uid, Result.path)
         .join(Result.study)
         .where(
             Study.study_instance_uid == study_instance_uid,
@@ -93,10 +108,25 @@ def objects_of(
     )
     if instance is not None:
         query = query.where(Result.sop_instance_uid == instance)
-    found = [
-        Object(data_dir / path, dcmread(data_dir / path, stop_before_pixels=True)) for path in session.scalars(query)
-    ]
-    return [one for one in found if series is None or one.header.SeriesInstanceUID == series]
+    return [Written(study, uid, data_dir / path) for study, uid, path in session.execute(query)]
+
+
+def object_of(result: Written) -> Object:
+    """Reads a result's header.
+
+    Raises:
+        ResultUnreadable: it cannot be, or is not that of this result.
+    """
+    try:
+        header = dcmread(result.path, stop_before_pixels=True)
+        is_whole = header.SOPInstanceUID == result.sop_instance_uid and all(keyword in header for keyword in _IN_ALL)
+    except Exception as fault:
+        log.error("study %d: the file of a result cannot be read: %s", result.study, place_of(fault))
+        raise ResultUnreadable(f"A result of study {result.study} cannot be read.") from fault
+    if not is_whole:
+        log.error("study %d: the file of a result is damaged", result.study)
+        raise ResultUnreadable(f"A result of study {result.study} is damaged.")
+    return Object(result.path, header)
 
 
 def study_match(objects: Sequence[Object], root: str) -> Dataset:

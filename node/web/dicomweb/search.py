@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -17,14 +19,17 @@ from node.web.desk import Desk, desk_of
 from node.web.dicomweb.results import (
     ROOT,
     Object,
+    ResultUnreadable,
     Wanted,
+    Written,
     boundary_of,
     find_studies,
     instance_match,
     multipart,
-    objects_of,
+    object_of,
     series_matches,
     study_match,
+    written_of,
 )
 
 router = APIRouter()
@@ -38,6 +43,8 @@ _KEYS = {
     "PatientID": "patient_id",
     "AccessionNumber": "accession_number",
 }
+_NAME = re.compile(r"[A-Za-z0-9.]{1,64}")
+"""What a keyword or tag is made of: only such a name is repeated, in a header."""
 Uid = Annotated[str, InAddress(pattern=r"^[0-9.]{1,64}$")]
 
 
@@ -52,9 +59,10 @@ def search_studies(request: Request, caller: Viewer) -> Response:
     limit, offset = _number(named.get("limit", str(MOST))), _number(named.get("offset", "0"))
     with read_only(desk.sessions) as session:
         uids = find_studies(session, wanted, min(limit, MOST), offset)
-        found = [objects_of(session, desk.settings.data_dir, uid) for uid in uids]
-    unmatched = sorted(named.keys() - _KEYS.keys() - _PAGING)
-    said = {"Warning": f'299 mammo-node "not matched: {", ".join(unmatched)}"'} if unmatched else {}
+        written = [written_of(session, desk.settings.data_dir, uid) for uid in uids]
+    found = [_readable(results) for results in written]
+    unmatched = {name if _NAME.fullmatch(name) else "another" for name in named.keys() - _KEYS.keys() - _PAGING}
+    said = {"Warning": f'299 mammo-node "not matched: {", ".join(sorted(unmatched))}"'} if unmatched else {}
     return _json([study_match(objects, _root(desk)) for objects in found if objects], said)
 
 
@@ -103,16 +111,33 @@ def retrieve_instance(request: Request, caller: Viewer, study: Uid, series: Uid,
     return _files(request, _objects(request, caller, study, series, instance))
 
 
-def _objects(request: Request, caller: Caller, study: str, *within: str) -> list[Object]:
+def _readable(results: Sequence[Written]) -> list[Object]:
+    """One that cannot be read does not keep all other studies from being found: the log names its study."""
+    objects = []
+    for result in results:
+        with suppress(ResultUnreadable):
+            objects.append(object_of(result))
+    return objects
+
+
+def _objects(
+    request: Request, caller: Caller, study: str, series: str | None = None, instance: str | None = None
+) -> list[Object]:
     """The results that an address names.
 
     Raises:
-        HTTPException: the caller may not see patients, or there are none.
+        HTTPException: the caller may not see patients, or there are none, or they cannot be read.
     """
     require_patients(caller)
     desk = desk_of(request)
     with read_only(desk.sessions) as session:
-        found = objects_of(session, desk.settings.data_dir, study, *within)
+        written = written_of(session, desk.settings.data_dir, study, instance)
+    try:
+        found = [object_of(result) for result in written]
+    except ResultUnreadable as error:
+        says = "Its file is gone or damaged, or the disk does not answer: see the node's log."
+        raise HTTPException(503, f"{error} {says}") from error
+    found = [one for one in found if series is None or one.header.SeriesInstanceUID == series]
     if not found:
         raise HTTPException(404, "The node has no results there.")
     return found

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
 from road import Road, changed
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from told_service import ToldService, told_service
 
 from config.webhooks import Webhook
@@ -29,9 +29,9 @@ from node.operations.day import DestinationWord
 from node.operations.retry import retry_study
 from node.operations.road import road_of
 from node.operations.webhooks import tell_again, webhook_peer, webhook_words
-from node.store.events import StudyEvent, Subscriber, subscribe
-from node.store.states import DeliveryState
-from node.store.tables import Notice
+from node.store.events import StudyEvent, Subscriber, subscribe, tell
+from node.store.states import DeliveryState, StudyState, moved
+from node.store.tables import Notice, Study
 from node.webhooks.message import SecretUnusable, secret_of, signature
 from node.webhooks.teller import Teller
 
@@ -105,7 +105,7 @@ def test_a_reported_study_is_told_once_signed_and_without_a_patient(
         "link": "https://mammo.example/studies/1",
         "intended_use": "Research use only, not for diagnosis.",
     }
-    assert headers["webhook-id"] == f"msg_{INSTALLATION.hex}_1"
+    assert headers["webhook-id"] == f"msg_{INSTALLATION.hex}_1_{round(notices(road)[0].happened_at * 1000)}"
     assert headers["webhook-signature"] == signature(
         SECRET, headers["webhook-id"], int(headers["webhook-timestamp"]), body
     )
@@ -129,6 +129,44 @@ def test_each_event_is_told_when_it_happens_and_not_again_for_the_same_matter(
     road.receive(changed(third, PatientID="another"))
     teller.tell_due()
     assert told(service)[3:] == ["study.quarantined"]
+
+
+def test_of_a_study_in_quarantine_only_that_is_told_and_without_a_score(
+    road: Road, teller: Teller, service: ToldService, mammogram_study: DemoStudy
+):
+    first, second = mammogram_study.files[:2]
+    road.all_of_it(first)
+    with road.sessions.begin() as session:
+        tell(session, session.get_one(Study, 1), StudyEvent.FAILED, road.clock())
+        tell(session, session.get_one(Study, 1), StudyEvent.DISCORDANT, road.clock())
+    assert all(notice.score is not None for notice in notices(road))
+    road.receive(changed(second, PatientID="another"))
+    teller.tell_due()
+    assert told(service) == ["study.failed", "study.quarantined"]
+    assert [json.loads(body)["data"]["score"] for _, body in service.told] == [None, None]
+    assert [notice.event for notice in notices(road) if notice.score is None] == ["quarantined"]
+    assert teller.tell_due() == 0
+    with road.sessions.begin() as session:
+        study = session.get_one(Study, 1)
+        study.state = moved(study.state, StudyState.OPEN)
+    teller.tell_due()
+    assert told(service)[2:] == ["study.reported", "study.above_threshold", "study.discordant"]
+
+
+def test_an_event_that_gets_the_number_of_a_dropped_one_has_another_id(
+    road: Road, teller: Teller, service: ToldService, mammogram_study: DemoStudy
+):
+    road.all_of_it(mammogram_study.files[0])
+    teller.tell_due()
+    with road.sessions.begin() as session:  # as after a restore, or when the webhook was removed
+        session.execute(delete(Notice))
+    road.clock.seconds += 0.01
+    with road.sessions.begin() as session:
+        tell(session, session.get_one(Study, 1), StudyEvent.REPORTED, road.clock())
+    teller.tell_due()
+    assert notices(road)[0].id == 1
+    ids = [headers["webhook-id"] for headers, _ in service.told]
+    assert len(ids) == len(set(ids)) == 3
 
 
 def test_a_study_on_which_the_radiologist_disagrees_is_told_as_discordant_once(

@@ -147,6 +147,24 @@ def test_results_are_downloaded_as_they_are_delivered(program, reported: Road):
     assert operator.get(f"{V1}/studies/2/results").status_code == 404
 
 
+def test_nothing_that_was_read_of_a_study_in_quarantine_is_given_and_the_answer_says_why(
+    program, road: Road, mammogram_study: DemoStudy
+):
+    first, second = mammogram_study.files[:2]
+    road.all_of_it(first)
+    operator = program(road, Role.OPERATOR)
+    assert operator.get(f"{V1}/studies/1").json()["exam"]["score"] == 0.5
+    road.receive(changed(second, PatientID="another"))
+    study = operator.get(f"{V1}/studies/1").json()
+    assert (study["state"], study["exam"], study["score"]) == ("quarantined", None, None)
+    assert "in quarantine" in study["exam_lost"]
+    assert [one["score"] for one in operator.get(f"{V1}/studies").json()["studies"]] == [None]
+    for address in ("/studies/1/results", "/studies/1/results/1"):
+        answer = operator.get(V1 + address)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (409, PROBLEM)
+        assert "in quarantine" in answer.json()["detail"]
+
+
 def test_a_result_whose_file_is_gone_is_not_found_and_says_so(program, road: Road, mammogram_study: DemoStudy):
     road.all_of_it(*mammogram_study.files[:1])
     with road.sessions.begin() as session:

@@ -9,15 +9,19 @@ import pytest
 from browsing import application_of
 from dicomweb_client import DICOMwebClient
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from programs import token_of
 from pydicom import Dataset, dcmread
 from requests import Session
 from road import Road, changed
 from serving import serving
+from sqlalchemy import select
 
 from config.settings import Settings
 from config.web import Role
 from node.demo.studies import DemoStudy
+from node.store.tables import Study
 
 
 @pytest.fixture
@@ -122,3 +126,44 @@ def test_nothing_of_a_study_in_quarantine_is_given_and_nothing_that_was_replaced
     road.receive(changed(third, PatientID="another"))
     assert operator.get(f"/dicom-web/studies/{uid_of(road)}").status_code == 404
     assert operator.get("/dicom-web/studies").json() == []
+
+
+def test_a_result_that_cannot_be_read_hides_no_other_study_and_its_own_says_so(
+    program: Callable[..., TestClient], road: Road, mammogram_study: DemoStudy, caplog: pytest.LogCaptureFixture
+):
+    first = mammogram_study.files[0]
+    other = "1.2.826.0.1.3680043.8.498.9"
+    road.all_of_it(first)
+    road.all_of_it(changed(first, StudyInstanceUID=other, SOPInstanceUID=f"{other}.1"))
+    operator = program(road, Role.OPERATOR)
+    with road.sessions.begin() as session:
+        damaged, sound = session.scalars(select(Study).order_by(Study.id))
+        uids = damaged.study_instance_uid, sound.study_instance_uid
+        files = [road.data_dir / result.path for result in damaged.results]
+        sound_file = road.data_dir / sound.results[0].path
+    for content in (None, b"", b"damaged", files[0].read_bytes()[:700], sound_file.read_bytes()):
+        for file in files:
+            file.unlink(missing_ok=True)
+            if content is not None:
+                file.write_bytes(content)
+        found = operator.get("/dicom-web/studies")
+        assert [one["0020000D"]["Value"] for one in found.json()] == [[uids[1]]]
+        answer = operator.get(f"/dicom-web/studies/{uids[0]}/instances")
+        assert (answer.status_code, "cannot be read" in answer.text or "is damaged" in answer.text) == (503, True)
+        assert operator.get(f"/dicom-web/studies/{uids[1]}/instances").status_code == 200
+    assert "study 1: the file of a result" in caplog.text
+    assert not [uid for uid in uids if uid in caplog.text]
+
+
+@given(st.text(max_size=20))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_key_is_called_the_search_is_answered(listing: TestClient, name: str):
+    answer = listing.get("/dicom-web/studies", params={f"a{name}": "1"})
+    assert answer.status_code == 200
+    assert answer.headers["Warning"].startswith('299 mammo-node "not matched: ')
+
+
+@pytest.fixture
+def listing(program: Callable[..., TestClient], road: Road) -> TestClient:
+    """An operator's program at a node without studies."""
+    return program(road, Role.OPERATOR)
