@@ -77,7 +77,7 @@ def add(session: Session, name: str, role: Role, password: str, now: float) -> N
 def from_provider(session: Session, issuer: str, subject: str, name: str, role: Role, now: float) -> AccountView:
     """The account of somebody whom an OpenID provider knows: made when they first sign in, and given the role that the
     provider states now. Two people of one name have different names here."""
-    row = session.scalars(select(Account).where(Account.issuer == issuer, Account.subject == subject)).one_or_none()
+    row = _at(session, issuer, subject)
     if row is None:
         free = (taken for taken in _names(name, issuer, subject) if _row(session, taken) is None)
         row = Account(name=next(free), role=role, password_hash="", issuer=issuer, subject=subject, created_at=now)
@@ -88,6 +88,14 @@ def from_provider(session: Session, issuer: str, subject: str, name: str, role: 
         row.role = role
         note(session, Act("role changed", f"account {row.id}", about=f"{role}, as the provider states"))
     return _view(row)
+
+
+def without_role(session: Session, issuer: str, subject: str, now: float) -> None:
+    """Ends all sessions of somebody to whom an OpenID provider gives no role any more, if they have an account."""
+    row = _at(session, issuer, subject)
+    if row is not None:
+        row.signed_out_at = now
+        note(session, Act("signed out", f"account {row.id}", about="the provider gives no role any more"))
 
 
 def _names(name: str, issuer: str, subject: str) -> Iterator[str]:
@@ -149,6 +157,11 @@ def _hashed(password: str) -> str:
 
 def _row(session: Session, name: str) -> Account | None:
     return session.scalars(select(Account).where(Account.name == name)).one_or_none()
+
+
+def _at(session: Session, issuer: str, subject: str) -> Account | None:
+    """The account of somebody whom an OpenID provider knows."""
+    return session.scalars(select(Account).where(Account.issuer == issuer, Account.subject == subject)).one_or_none()
 
 
 def _known(session: Session, name: str) -> Account:

@@ -23,6 +23,7 @@ from node.delivery.mllp import mllp_connects
 from node.mail.server import MailRefused, mail_echo
 from node.operations.certificates import certificates
 from node.operations.machine import CheckResult, database, descriptors, disk, reference, weights
+from node.operations.provider import ProviderUnusable, provider_echo
 from node.peers import committing, dicom_peer, own_listener, web_peer
 from node.webhooks.message import SecretUnusable, secret_of
 
@@ -36,8 +37,8 @@ NO_DESTINATION = CheckResult(
 def checks(settings: Settings) -> list[Check]:
     """All checks: who may send, where results go, whether a translation is not reviewed, database, disk, weights,
     the reader's threads unless they are set, the reference set and the device if they are named, each destination, its
-    storage commitment and its transfer syntaxes, each webhook, each source, the mail server, and the addresses for HL7
-    messages and of the page."""
+    storage commitment and its transfer syntaxes, each webhook, each source, the mail server, the address for HL7
+    messages, the provider of the page's accounts, and the page's address."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: senders_reach_it(settings),
@@ -57,6 +58,7 @@ def checks(settings: Settings) -> list[Check]:
         *(lambda of=source: source_answers(of, settings) for source in settings.sources),
         *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
         *([lambda: mail_server_answers(settings)] if settings.mail.host is not None else []),
+        *([lambda: provider_answers(settings)] if settings.oidc.issuer is not None else []),
         *([lambda: page_address(settings)] if settings.web.port is not None else []),
     ]
 
@@ -188,6 +190,16 @@ def mail_server_answers(settings: Settings) -> CheckResult:
     except MailRefused as error:
         return CheckResult("mail", False, str(error))
     return CheckResult("mail", True, f"what needs a person is mailed to {', '.join(settings.mail.recipients)}")
+
+
+def provider_answers(settings: Settings) -> CheckResult:
+    """Whether the page can ask the OpenID provider, and whether that is the one that the settings name. Signs nobody
+    in."""
+    try:
+        provider_echo(settings.oidc)
+    except ProviderUnusable as error:
+        return CheckResult("sign-in", False, str(error))
+    return CheckResult("sign-in", True, f"{settings.oidc.issuer} answers; whether it takes the secret shows a sign-in")
 
 
 def _preferring(settings: Settings) -> list[DicomDestination]:

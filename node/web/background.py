@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from functools import partial
 
 from models.errors import UserError
 from node.logs import place_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,21 @@ class Background:
         self._outcomes: dict[str, Outcome] = {}
 
     def begin(self, key: str, work: Callable[..., object], *arguments: object) -> bool:
-        """Begins to call a function, which is picklable like its arguments and its value; False: other work runs."""
+        """Begins to call a function, which is picklable like its arguments and its value; False: other work runs. Work
+        whose process cannot start has failed at once."""
         with self._turn:
             if any(outcome.runs for outcome in self._outcomes.values()):
                 return False
             self._outcomes[key] = Outcome(runs=True)
-        pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        pool.submit(work, *arguments).add_done_callback(partial(self._end, key))
+        try:
+            pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+            begun = pool.submit(work, *arguments)
+        except Exception as fault:  # noqa: BLE001 - whatever it was, no other work may wait for this
+            log.error("%s: its process could not start: %s", key, place_of(fault))
+            says = getattr(fault, "strerror", None) or type(fault).__name__
+            self._become(key, Outcome(runs=False, failed=f"Its process could not start ({says}): try again later."))
+            return True
+        begun.add_done_callback(partial(self._end, key))
         pool.shutdown(wait=False)
         return True
 
@@ -60,6 +71,9 @@ class Background:
                 outcome = Outcome(runs=False, failed="Its process ended: is there too little memory?")
             case fault:
                 outcome = Outcome(runs=False, failed=f"{place_of(fault)}. The node's log says more.")
+        self._become(key, outcome)
+
+    def _become(self, key: str, outcome: Outcome) -> None:
         with self._turn:
             self._outcomes[key] = outcome
         self._ended()

@@ -3,10 +3,8 @@ state, nonce, signature, issuer, audience and time (OpenID Connect Core 1.0, 3.1
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth, StarletteOAuth2App
@@ -17,13 +15,13 @@ from joserfc.errors import JoseError
 from config.oidc import Oidc
 from config.web import Role
 from models.errors import UserError
+from node.operations.provider import ProviderUnusable, discovery_address, host_of, secret_of, trust_of
 from node.web.protection import SIGN_IN
 
 BEGIN = f"{SIGN_IN}/provider"
 BACK = f"{SIGN_IN}/provider/back"
 """Where the provider sends the browser back to."""
 LEAVE = f"{SIGN_IN}/provider/leave"
-_WELL_KNOWN = "/.well-known/openid-configuration"
 _CLOCKS_DIFFER_S = 120
 
 
@@ -42,16 +40,11 @@ class Person:
     role: Role | None
 
 
-def host_of(oidc: Oidc) -> str:
-    """The provider, as people know it."""
-    return urlsplit(oidc.issuer or "").hostname or ""
-
-
 async def begin(request: Request, oidc: Oidc, url: str) -> Response:
     """Sends the browser to the provider. `url`: of the page.
 
     Raises:
-        NotSignedIn: the provider does not answer, or the secret cannot be read.
+        NotSignedIn: the provider does not answer, or a file that is needed to ask it cannot be used.
     """
     try:
         answer: Response = await _client(oidc).authorize_redirect(request, f"{url}{BACK}")
@@ -64,7 +57,8 @@ async def person(request: Request, oidc: Oidc) -> Person:
     """Who has come back from the provider.
 
     Raises:
-        NotSignedIn: the provider refused, its answer is not one to this browser's question, or it is not as it must be.
+        NotSignedIn: the provider refused, its answer is not one to this browser's question, or it is not as it must be;
+            or a file that is needed to ask it cannot be used.
     """
     client = _client(oidc)
     expected = {"iss": {"essential": True, "value": oidc.issuer}, "aud": {"essential": True, "value": oidc.client_id}}
@@ -91,7 +85,7 @@ async def end_address(oidc: Oidc, url: str) -> str | None:
     """Where people also sign out of the provider (OpenID Connect RP-Initiated Logout 1.0); None: it has no such page.
 
     Raises:
-        NotSignedIn: the provider does not answer.
+        NotSignedIn: the provider does not answer, or a file that is needed to ask it cannot be used.
     """
     client = _client(oidc)
     try:
@@ -121,23 +115,23 @@ def role_of(claims: Mapping[str, object], oidc: Oidc) -> Role | None:
 
 
 def _client(oidc: Oidc) -> StarletteOAuth2App:
-    arguments: dict[str, object] = {"scope": " ".join(oidc.scopes), "code_challenge_method": "S256"}
-    if oidc.ca_file is not None:
-        arguments["verify"] = ssl.create_default_context(cafile=str(oidc.ca_file))
-    secret = None
-    if oidc.client_secret_file is None:
+    try:
+        secret, trust = secret_of(oidc), trust_of(oidc)
+    except ProviderUnusable as fault:
+        raise NotSignedIn(str(fault)) from fault
+    arguments: dict[str, object] = {
+        "scope": " ".join(oidc.scopes),
+        "code_challenge_method": "S256",
+        "verify": trust,
+    }
+    if secret is None:
         arguments["token_endpoint_auth_method"] = "none"
-    else:
-        try:
-            secret = oidc.client_secret_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise NotSignedIn("The node's secret (oidc.client_secret_file) cannot be read.") from error
     registry = OAuth()
     registry.register(
         "provider",
         client_id=oidc.client_id,
         client_secret=secret,
-        server_metadata_url=f"{str(oidc.issuer).rstrip('/')}{_WELL_KNOWN}",
+        server_metadata_url=discovery_address(oidc),
         client_kwargs=arguments,
     )
     return registry.provider

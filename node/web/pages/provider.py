@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,20 +10,26 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from config.oidc import Oidc
-from node.operations.accounts import AccountView, from_provider
+from node.operations.accounts import AccountView, from_provider, without_role
 from node.operations.acts import Act, note
+from node.operations.provider import host_of
 from node.web.answers import page
 from node.web.desk import Desk, desk_of
 from node.web.pages.sign_in import enter, inside
-from node.web.provider import BACK, BEGIN, LEAVE, NotSignedIn, Person, begin, end_address, host_of, person
+from node.web.provider import BACK, BEGIN, LEAVE, NotSignedIn, Person, begin, end_address, person
 
 router = APIRouter()
+
+_LONGEST_TO = 1000
+"""Bytes of an address in the cookie of a sign-in. Browsers drop a cookie of more than 4,096, and what is needed for the
+sign-in is in it too."""
 
 
 @router.get(BEGIN)
 async def ask(request: Request, to: Annotated[str, Query(max_length=2000)] = "/") -> Response:
     oidc, url = _provider(request)
-    request.session["to"] = inside(to)
+    request.session.clear()  # of sign-ins that were begun before and left
+    request.session["to"] = inside(to) if len(json.dumps(to)) <= _LONGEST_TO else "/"
     try:
         return await begin(request, oidc, url)
     except NotSignedIn as refusal:
@@ -65,10 +72,11 @@ def _provider(request: Request) -> tuple[Oidc, str]:
 
 
 def _account(desk: Desk, who: Person) -> AccountView | None:
-    """The person's account, made or brought up to date; None: no role."""
+    """The person's account, made or brought up to date; None: no role, and an account of theirs is signed out."""
     with desk.sessions.begin() as session:
         if who.role is None:
             note(session, Act("refused to sign in", "somebody", about="the provider gives no role"))
+            without_role(session, who.issuer, who.subject, desk.now())
             return None
         known = from_provider(session, who.issuer, who.subject, who.name, who.role, desk.now())
         note(session, Act("signed in", f"account {known.id}", about="by the provider"))

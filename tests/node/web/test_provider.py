@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -16,8 +18,11 @@ from road import Road
 from running import eventually, running
 
 from config.oidc import Oidc
+from config.settings import Settings
 from config.web import Role
 from node.operations.accounts import AccountRefused, accounts, add, from_provider, set_password
+from node.operations.check import provider_answers
+from node.operations.machine import CheckResult
 from node.store.database import read_only
 from node.web.provider import role_of
 
@@ -125,6 +130,62 @@ def test_a_provider_that_does_not_answer_is_named(browse, road: Road):
         oidc = {"issuer": f"http://127.0.0.1:{port}", "viewers": ["a"]}
         answer = browse(road, web={"url": URL}, oidc=oidc).get("/sign-in/provider")
     assert (answer.status_code, "127.0.0.1 does not answer" in words(answer.text)) == (502, True)
+
+
+def test_sign_ins_that_were_left_keep_nobody_out(page: Browsing, issuer: str):
+    for to in ("/studies", *(f"/studies?q={letter * 1900}" for letter in "aéé"), "/"):
+        cookie = page.get(f"/sign-in/provider?{urlencode({'to': to})}").headers["set-cookie"]
+        assert len(cookie) < 4096, "browsers drop larger ones"
+        assert pending_sign_ins(cookie) == 1
+    assert page.get(signed_in_at_the_provider(page, issuer, "vera")).status_code == 303
+
+
+def pending_sign_ins(cookie: str) -> int:
+    return sum(key.startswith("_state_") for key in json.loads(b64decode(cookie.split("=", 1)[1].split(".")[0])))
+
+
+def test_whoever_loses_their_role_there_loses_their_sessions_here(page: Browsing, issuer: str, road: Road, browse):
+    page.get(signed_in_at_the_provider(page, issuer, "olga"))
+    assert page.get("/studies").status_code == 200
+    oidc = {"issuer": issuer, "client_secret_file": road.data_dir.parent / "secret", "operators": ["no group of hers"]}
+    later = browse(road, web={"url": URL}, oidc=oidc)
+    later.client.follow_redirects = False
+    road.clock.seconds += 1
+    assert later.get(signed_in_at_the_provider(later, issuer, "olga")).status_code == 403
+    assert page.get("/studies", {"Accept": "text/html"}).status_code == 303, "to signing in"
+
+
+@pytest.mark.parametrize(
+    ("file", "holds"),
+    [("ca_file", None), ("ca_file", b"no certificate"), ("client_secret_file", None), ("client_secret_file", b"\n")],
+)
+def test_a_file_that_cannot_be_used_is_named_to_people_and_by_check(browse, road: Road, tmp_path, file, holds):
+    path = tmp_path / "file"
+    if holds is not None:
+        path.write_bytes(holds)
+    oidc = {"issuer": "https://id.example", "viewers": ["a"], file: path}
+    page = browse(road, web={"url": URL}, oidc=oidc)
+    for address, status in (("", 502), ("/leave", 502), ("/back?code=a&state=b", 403)):
+        answer = page.get(f"/sign-in/provider{address}")
+        assert (answer.status_code, f"oidc.{file}" in answer.text) == (status, True)
+    found = provider_answers(Settings(data_dir=tmp_path, web={"url": URL}, oidc=oidc))
+    assert (found.ok, f"oidc.{file}" in found.says) == (False, True)
+
+
+def test_check_says_whether_the_provider_is_the_one_of_the_settings(tmp_path, issuer: str, closed_port: int):
+    def found(issuer: str) -> CheckResult:
+        return provider_answers(
+            Settings(data_dir=tmp_path, web={"url": URL}, oidc={"issuer": issuer, "viewers": ["a"]})
+        )
+
+    assert found(issuer).ok
+    for wrong, says in (
+        (f"{issuer}/", "calls itself"),
+        (f"{issuer}/other", "no description of a provider"),
+        (f"http://127.0.0.1:{closed_port}", "does not answer"),
+    ):
+        answer = found(wrong)
+        assert (answer.ok, says in answer.says) == (False, True), answer
 
 
 def test_an_account_of_the_provider_has_no_password_and_no_name_of_another(road: Road):
