@@ -18,6 +18,9 @@ from dicom_io.errors import NotReadable, is_the_machines
 
 # PS3.5 §9.1: components of digits, separated by dots, without leading zeros; at most 64 characters.
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
+# Control characters other than those that PS3.5 §6.1.3 allows in text (TAB, LF, FF, CR), and surrogates: PostgreSQL
+# refuses a row with a NUL or a surrogate. They are never removed from a UID, which would become another one.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:
@@ -33,9 +36,14 @@ def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """The first value as stripped text; "" if there is none."""
+    """The first value as stripped text without control characters; "" if there is none."""
     found = values(dataset, keyword)
-    return _text(found[0]).strip() if found else ""
+    return _clean(found[0]) if found else ""
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """All values, each as `text` gives the first one."""
+    return tuple(map(_clean, values(dataset, keyword)))
 
 
 def code(dataset: Dataset, keyword: str) -> str:
@@ -93,6 +101,10 @@ def _value(dataset: Dataset, keyword: str) -> object:
         if is_the_machines(fault):
             raise
         return None
+
+
+def _clean(value: object) -> str:
+    return _NO_TEXT.sub("", _text(value)).strip()
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from dicom_io.attributes import code, items, number, text, uid, values
+from dicom_io.attributes import code, items, number, text, texts, uid, values
 from dicom_io.device import is_ours
 from dicom_io.image_types import is_generated_2d, why_no_view
 from dicom_io.instance_kinds import InstanceKind
@@ -87,7 +87,7 @@ def describe(dataset: Dataset) -> InstanceHeader:
         sop_class_uid=uid(dataset, "SOPClassUID"),
         study_instance_uid=uid(dataset, "StudyInstanceUID"),
         series_instance_uid=uid(dataset, "SeriesInstanceUID"),
-        patient_id="\\".join(str(part).strip() for part in values(dataset, "PatientID")),
+        patient_id="\\".join(texts(dataset, "PatientID")),
         patient_birth_date=text(dataset, "PatientBirthDate"),
         accession_number=text(dataset, "AccessionNumber"),
         kind=kind_of(dataset),
