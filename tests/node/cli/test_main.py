@@ -60,11 +60,13 @@ def test_an_unusable_configuration_is_reported_without_a_traceback(tmp_path, com
 def test_the_output_of_config_show_can_be_loaded(tmp_path):
     config = tmp_path / "node.toml"
     config.write_text(
-        'data_dir = "d"\ndatabase_url = "postgresql://node:secret@host/queue"\n'
+        'data_dir = "d"\ndatabase_url = "postgresql://node:pass-7@host/queue"\n'
         '[[senders]]\nae_title = "A"\n[[senders]]\nae_title = "B"\nhost = "192.0.2.1"\n'
+        '[receiver]\ntls = {certificate = "node.pem", key = "node.key", ca_file = "ca.pem"}\n'
     )
     shown = run("config", "show", "--config", config).stdout
     values = tomllib.loads(shown)
     assert [sender["ae_title"] for sender in values["senders"]] == ["A", "B"]
     assert values["receiver"]["port"] == 11112
-    assert "secret" not in shown
+    assert values["receiver"]["tls"]["certificate"] == str(tmp_path / "node.pem")
+    assert "pass-7" not in shown
