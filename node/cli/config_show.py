@@ -37,9 +37,9 @@ def toml_of(values: Mapping[str, object], origins: Mapping[str, str], before: st
     sections = []
     for key, value in values.items():
         if isinstance(value, Mapping):
-            sections.append(f"\n[{key}]\n" + toml_of(value, origins, f"{before}{key}."))
+            sections.append(f"\n[{before}{key}]\n" + toml_of(value, origins, f"{before}{key}."))
         elif _is_section(value) and isinstance(value, list):
-            sections += [f"\n[[{key}]]\n" + toml_of(entry, {}) for entry in value]
+            sections += [f"\n[[{before}{key}]]\n" + toml_of(entry, {}, f"{before}{key}.") for entry in value]
     return "\n".join(plain + sections)
 
 

@@ -62,6 +62,7 @@ def test_the_output_of_config_show_can_be_loaded(tmp_path):
     config.write_text(
         'data_dir = "d"\ndatabase_url = "postgresql://node:pass-7@host/queue"\n'
         '[[senders]]\nae_title = "A"\n[[senders]]\nae_title = "B"\nhost = "192.0.2.1"\n'
+        '[[destinations]]\nname = "p"\nae_title = "P"\nhost = "h"\nport = 1\ntls = {ca_file = "of-p.pem"}\n'
         '[receiver]\ntls = {certificate = "node.pem", key = "node.key", ca_file = "ca.pem"}\n'
     )
     shown = run("config", "show", "--config", config).stdout
@@ -69,4 +70,5 @@ def test_the_output_of_config_show_can_be_loaded(tmp_path):
     assert [sender["ae_title"] for sender in values["senders"]] == ["A", "B"]
     assert values["receiver"]["port"] == 11112
     assert values["receiver"]["tls"]["certificate"] == str(tmp_path / "node.pem")
+    assert values["destinations"][0]["tls"]["ca_file"] == str(tmp_path / "of-p.pem")
     assert "pass-7" not in shown
