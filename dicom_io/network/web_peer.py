@@ -6,6 +6,7 @@ Every wait has a time-out. Messages contain the service's root URL, and no query
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from requests.exceptions import (
     Timeout,
     TooManyRedirects,
 )
+from urllib3.exceptions import HTTPError as BrokenAnswer
 
 from dicom_io.errors import NotAccepted, Rejected, Unreachable
 
@@ -33,6 +35,8 @@ _BUSY = (408, 429, 502, 503, 504)
 """Statuses of a temporary failure: the same request may succeed later."""
 _UNAUTHORIZED = (401, 403)
 _UNSUPPORTED_MEDIA_TYPE = 415
+MOST_BYTES = 4 << 20
+"""The longest answer that is read: a FHIR server may answer with all the resources that it stored."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,30 @@ class WebPeer:
             ) from error
         except (ConnectionError, Timeout, ChunkedEncodingError) as error:
             raise Unreachable(f"{self} does not answer (waited up to {self.timeout_s:g} s)") from error
-        except (RequestException, KeyError, TypeError, ValueError) as error:
+        except (RequestException, KeyError, TypeError, ValueError, RecursionError) as error:
             raise Rejected(f"{self} answers what no {self.service} would: look at url") from error
         except OSError as error:
             raise Rejected(f"{self}: ca_file, client_certificate or client_key is not there") from error
+
+    def body(self, answer: Response) -> bytes:
+        """The body of an answer to a request with `stream=True`: at most MOST_BYTES, and no longer than `timeout_s`.
+
+        Raises:
+            Unreachable: it does not end in time, or breaks off.
+            Rejected: it is longer.
+        """
+        deadline, content = time.monotonic() + self.timeout_s, bytearray()
+        with answer:
+            try:
+                while piece := answer.raw.read1(1 << 16, decode_content=True):
+                    content += piece
+                    if len(content) > MOST_BYTES:
+                        raise Rejected(f"{self} answers more than {MOST_BYTES >> 20} MiB: look at url")
+                    if time.monotonic() > deadline:
+                        raise Unreachable(f"{self} does not end its answer within {self.timeout_s:g} s")
+            except BrokenAnswer as error:
+                raise Unreachable(f"{self} does not end its answer within {self.timeout_s:g} s") from error
+        return bytes(content)
 
     def refused(self, status: int, why: str = "") -> NoReturn:
         """Raises the error for an HTTP status that is none of success.

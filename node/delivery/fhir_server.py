@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from requests import Response, Session
+from requests import Session
 
 from dicom_io.durable import write_durably
 from dicom_io.errors import NotAccepted, Rejected
@@ -88,11 +88,12 @@ class FhirServer:
             self._session = _session(self._peer)
         with self._peer.answering():
             answer = self._session.post(
-                self._peer.url, data=content, headers={"Content-Type": JSON}, timeout=self._peer.timeout_s
+                self._peer.url, data=content, headers={"Content-Type": JSON}, timeout=self._peer.timeout_s, stream=True
             )
-            stored = [str(entry["response"]["status"]) for entry in answer.json()["entry"]] if answer.ok else []
+            said = self._peer.body(answer)
+            stored = [str(entry["response"]["status"]) for entry in json.loads(said)["entry"]] if answer.ok else []
         if not answer.ok:
-            self._refused(answer, path)
+            self._refused(answer.status_code, said, path)
         if len(stored) != entries or not all(status.startswith("2") for status in stored):
             raise Rejected(f"{self._peer} did not store all of the report: look at url")
 
@@ -102,14 +103,14 @@ class FhirServer:
         if session is not None:
             session.close()
 
-    def _refused(self, answer: Response, path: Path) -> NoReturn:
-        issues = list(dict.fromkeys(_issues(answer)))
+    def _refused(self, status: int, said: bytes, path: Path) -> NoReturn:
+        issues = list(dict.fromkeys(_issues(said)))
         why = ""
         if issues:
             kept = answer_to(path, self._name, FHIR_ANSWER)
-            write_durably(kept, answer.content)
+            write_durably(kept, said)
             why = f"{', '.join(issues)}; its answer is kept as {kept.name} beside the report"
-        self._peer.refused(answer.status_code, why)
+        self._peer.refused(status, why)
 
 
 def fhir_echo(peer: WebPeer) -> None:
@@ -146,11 +147,11 @@ def _entries(content: bytes) -> int:
         raise NotAccepted("it cannot be sent: it is no FHIR Bundle") from error
 
 
-def _issues(answer: Response) -> Iterator[str]:
+def _issues(answer: bytes) -> Iterator[str]:
     """The codes of an OperationOutcome; none if the answer is not one."""
     try:
-        for issue in answer.json()["issue"]:
+        for issue in json.loads(answer)["issue"]:
             if issue["code"] in _ISSUES:
                 yield issue["code"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +23,7 @@ from node.assessments.hl7.listener import END, START
 from node.assessments.hl7.message import CHARSETS, Message, NoMessage, Segment, parse
 
 _MOST_BYTES = 1 << 20
+_AT_ONCE_S = 0.001
 _PROBE_S = 1.0
 _ACCEPTED, _FAILED, _REFUSED = ("AA", "CA"), ("AE", "CE"), ("AR", "CR")
 _CONDITIONS = {
@@ -170,14 +172,18 @@ class MllpDestination:
             raise
 
     def _answer(self, connection: socket.socket) -> bytes:
-        received = b""
+        deadline, received = time.monotonic() + self._peer.timeout_s, b""
         while END not in received:
+            connection.settimeout(max(deadline - time.monotonic(), _AT_ONCE_S))
             piece = connection.recv(1 << 16)
             if not piece:
                 raise Unreachable(f"{self._peer} closed the connection without an acknowledgement")
             received += piece
             if len(received) > _MOST_BYTES:
                 raise Rejected(f"{self._peer} answers what is no acknowledgement")
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        connection.settimeout(self._peer.timeout_s)
         return received.partition(END)[0].rpartition(START)[2]
 
     def _understand(self, answer: bytes, message: bytes, path: Path) -> None:

@@ -55,7 +55,10 @@ class WebhookPeer:
             self._session = self.peer.session()
             self._session.headers.update({"Accept": "*/*", "User-Agent": "mammo-node"})
         with self.peer.answering():
-            answer = self._session.post(self.peer.url, data=message.body, headers=headers, timeout=self.peer.timeout_s)
+            answer = self._session.post(
+                self.peer.url, data=message.body, headers=headers, timeout=self.peer.timeout_s, stream=True
+            )
+            answer.close()  # its status says it all: a body may have no end
         if answer.status_code == GONE:
             raise NotAccepted(f"{self.peer} answers 410 (Gone): remove the webhook from the settings")
         if not answer.ok:
