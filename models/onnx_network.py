@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.framing import Size, rows_columns
+from models.protocols import NotFinite
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -71,11 +72,16 @@ class OnnxNetwork(nn.Module):
         return list(self._session.get_outputs()[0].shape)
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """Raises:
+        NotFinite: the output has NaN or an infinite number.
+        """
         shown = pictures[:, None].cpu().numpy().repeat(self._channels, axis=1)
         given = np.ascontiguousarray((shown - self._mean) / self._deviation, dtype=np.float32)
         parts = np.split(given, len(given)) if self._alone else [given]
-        found = [self._session.run(None, {self._input: part})[0] for part in parts]
-        return torch.from_numpy(np.concatenate(found).astype(np.float32)).to(pictures.device)
+        found = np.concatenate([self._session.run(None, {self._input: part})[0] for part in parts]).astype(np.float32)
+        if not np.isfinite(found).all():
+            raise NotFinite("the output of the ONNX file is not finite: nothing is known of this image")
+        return torch.from_numpy(found).to(pictures.device)
 
 
 def _session(path: Path, device: torch.device) -> Any:

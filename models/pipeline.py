@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +14,7 @@ from models.anatomy.landmarks import find_nipple
 from models.anatomy.same_lesion import groups_of, innermost
 from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level
 from models.halving import in_halves
-from models.protocols import Classifier, Detector, Segmenter, ToOutline, ToScore
+from models.protocols import Classifier, Detector, NotFinite, Segmenter, ToOutline, ToScore
 from models.readings.preview import preview_of
 from models.types.birads import Likelihood
 from models.types.mammogram import Mammogram
@@ -68,6 +69,7 @@ class Pipeline:
 
         Raises:
             OutOfMemory: not even a single image fits.
+            NotFinite: a score or a confidence of one of the images is no finite number.
         """
         scaled = [self._with_spacing(image) for image in images]
         began = self.clock()
@@ -121,6 +123,8 @@ class Pipeline:
     ) -> ImageReading:
         """`image` has a spacing, which may be assumed; `as_stated` is the same image as it came."""
         malignancy, scores = scored
+        if not all(map(math.isfinite, (malignancy, *scores, *(outline.detection.confidence for outline in outlined)))):
+            raise NotFinite("a model's score is not finite: nothing is known of this image")
         doubts = self._doubts(image, [outline.mask for outline in outlined])
         findings = [
             self._finding(outline, score, doubt) for outline, score, doubt in zip(outlined, scores, doubts, strict=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from models.errors import UserError
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
 from models.types.region import Box, Mask
@@ -17,6 +18,11 @@ from models.types.region import Box, Mask
 
 class OutOfMemory(Exception):
     """This batch did not fit in the device's memory; a smaller one may fit."""
+
+
+class NotFinite(UserError):
+    """A network or a model gave NaN, or an infinite score: nothing is known of the image, least of all that it is not
+    suspicious."""
 
 
 @dataclass(frozen=True, eq=False)

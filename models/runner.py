@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.device import half_type
 from models.halving import in_halves
-from models.protocols import OutOfMemory
+from models.protocols import NotFinite, OutOfMemory
 from models.types.words import counted
 
 
@@ -65,6 +65,7 @@ class Runner:
 
         Raises:
             OutOfMemory: not even one alone fits on the device.
+            NotFinite: an output has NaN, which compares as neither suspicious nor not.
         """
         found: dict[int, Tensor] = {}
         for batch in self.batches([given.shape for given in inputs], most):
@@ -76,12 +77,16 @@ class Runner:
 
         Raises:
             OutOfMemory: not even one alone fits.
+            NotFinite: an output has NaN.
         """
 
         def at_once(some: Sequence[NDArray[np.float32]]) -> list[Tensor]:
             size = " × ".join(map(str, some[0].shape))
             with self.fitting(f"{counted(len(some), 'input')} of {size}"), self.in_half():
-                return list(work(self.upload(some)).float().cpu())
+                found = work(self.upload(some)).float().cpu()
+            if found.isnan().any():
+                raise NotFinite("a network's output is not a number (NaN): nothing is known of this image")
+            return list(found)
 
         return in_halves(at_once, inputs)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from models.pipeline import Pipeline
-from models.protocols import OutOfMemory
+from models.protocols import NotFinite, OutOfMemory
 from models.readings.reading_json import masks_of, to_json
 from models.types.mammogram import Mammogram
 from models.types.reading import ImageReading
@@ -161,11 +161,13 @@ class ImageReader:
     def _read(self, decoded: list[tuple[Claim, Mammogram, float]]) -> None:
         with self.sessions.begin() as session:
             renew(session, [held for held, _, _ in decoded], self.now(), self.limits.lease_s)
-        reason, alone = "", len(decoded) == 1
+        reason, never, alone = "", TOO_LARGE, len(decoded) == 1
         try:
             readings = self.pipeline.read([image for _, image, _ in decoded])
         except OutOfMemory:
             readings = []
+        except NotFinite as fault:
+            readings, never = [], f"unreadable: {fault}"
         except RAISED_AS as fault:
             if not is_passing(fault):
                 raise
@@ -180,7 +182,7 @@ class ImageReader:
         elif reason:
             self._put_off(decoded[0][0], reason)
         else:
-            self._give_up(decoded[0][0], TOO_LARGE)
+            self._give_up(decoded[0][0], never)
 
     def _store_or_put_off(self, held: Claim, image: Mammogram, reading: ImageReading) -> None:
         try:

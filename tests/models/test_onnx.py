@@ -18,7 +18,7 @@ from models.bundles.bundle import BundleError, read_bundle
 from models.catalog import adapter_of, load_pipeline
 from models.detectors.yolov8 import build
 from models.detectors.yolov8 import load as load_yolov8
-from models.protocols import ToOutline, ToScore
+from models.protocols import NotFinite, ToOutline, ToScore
 from models.runner import Runner
 from models.types.mammogram import Mammogram
 from models.types.reading import FindingKind
@@ -119,6 +119,21 @@ def test_of_several_classes_the_last_is_malignant(tmp_path: Path) -> None:
     settings = {"input_px": 64, "output": "softmax", "mean": 0, "deviation": 1}
     ((score, _),) = adapter_of("image-onnx", file, settings, CPU, False).classify([ToScore(with_a_spot(), [])])
     assert score == pytest.approx(1)
+
+
+@pytest.mark.parametrize("gives", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("output", ["probability", "logit"])
+def test_an_output_that_is_not_finite_is_no_score(tmp_path: Path, gives: float, output: str) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["pictures"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "given"], ["found"]),
+    ]
+    constants = {"zero": np.float32(0), "given": np.float32(gives)}
+    file = save(tmp_path / "not_finite.onnx", nodes, ["batch", 1, 64, 64], ["batch"], **constants)
+    classifier = adapter_of("image-onnx", file, {"input_px": 64, "output": output}, CPU, False)
+    with pytest.raises(NotFinite, match="nothing is known"):
+        classifier.classify([ToScore(with_a_spot(), [])])
 
 
 @pytest.mark.slow

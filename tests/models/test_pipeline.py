@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.birads.calibration import Calibration, Level, Method
 from models.pipeline import ASSUMED_SPACING, Pipeline
-from models.protocols import OutOfMemory, ToOutline, ToScore
+from models.protocols import NotFinite, OutOfMemory, ToOutline, ToScore
 from models.types.mammogram import Mammogram
 from models.types.reading import BundleId, Detection, FindingKind
 from models.types.region import Box, Mask
@@ -103,6 +103,24 @@ def test_findings_have_outline_and_score_and_the_most_malignant_is_first() -> No
     assert reading.shape == (100, 120)
     assert reading.bundle == BundleId("test", "1")
     assert reading.warnings == ()
+
+
+@dataclass
+class Fixed:
+    """Gives every image and every lesion its score."""
+
+    image: float
+    lesion: float
+
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
+        return [(self.image, [self.lesion] * len(asked.masks)) for asked in images]
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_that_is_not_finite_is_no_reading(score: float) -> None:
+    for classifier in (Fixed(score, 0.5), Fixed(0.5, score)):
+        with pytest.raises(NotFinite):
+            replace(_pipeline(), classifier=classifier).read([_image()])
 
 
 @dataclass
