@@ -21,7 +21,7 @@ WEBGL = (  # without a graphics card
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
 )
-_PATIENCE_MS = 90_000
+_PATIENCE_MS = 240_000
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in the source image, in the coordinates of SCOORD."""
