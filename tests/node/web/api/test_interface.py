@@ -308,7 +308,8 @@ def test_the_description_is_there_for_everybody_and_names_every_operation(progra
     described = program(road, None).get(f"{V1}/openapi.json").json()
     assert set(described["paths"]) == {
         "/studies", "/search", "/studies/{study}", "/studies/{study}/results",
-        "/studies/{study}/results/{result}", "/studies/{study}/retry", "/studies/{study}/reread", "/events",
+        "/studies/{study}/results/{result}", "/studies/{study}/retry", "/studies/{study}/resend",
+        "/studies/{study}/reread", "/events",
     }  # fmt: skip
     assert described["servers"] == [{"url": V1}]
 
