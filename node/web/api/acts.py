@@ -46,7 +46,7 @@ class Resending(BaseModel):
     to: str = Field(max_length=64, description="The name of a destination in the settings.")
 
 
-@router.post("/studies/{study}/resend")
+@router.post("/studies/{study}/resend", responses=refusals(400))
 def send_again(request: Request, caller: Operator, study: Number, where: Resending) -> Done:
     """As `mammo-node deliveries resend`: all results of the newest revision. 409: they cannot be sent there."""
     desk = desk_of(request)

@@ -62,7 +62,7 @@ def test_every_answer_is_as_described(asked: FastAPI, road: Road):
             case NonFatalError() | FatalError():
                 wrong.append(str(event))
     assert not wrong, "\n".join(wrong)
-    assert len(asked_for) == 7, "every operation but the one that is left out"
+    assert len(asked_for) == 8, "every operation but the one that is left out"
 
 
 def failures_of(recorder: ScenarioRecorder) -> Iterator[str]:
