@@ -25,7 +25,7 @@ from pynetdicom.transport import AssociationSocket
 
 from dicom_io.errors import CertificatesUnusable, NotAccepted, Rejected, Unreachable
 from dicom_io.network.pace import Pace
-from dicom_io.network.tls import TlsFiles
+from dicom_io.network.tls import TlsFiles, in_words
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Peer:
         except ssl.SSLCertVerificationError as error:
             return f"shows a certificate that is not accepted: {error.verify_message}"
         except ssl.SSLError as error:
-            return f"ends the TLS handshake: {(error.reason or 'no reason given').replace('_', ' ').lower()}"
+            return f"ends the TLS handshake: {in_words(error)}"
         except OSError as error:
             return f"cannot be reached: {error.strerror}"
         return f"does not answer (waited up to {self.timeout_s:g} s)"

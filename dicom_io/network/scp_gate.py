@@ -34,7 +34,7 @@ from dicom_io.network.scp_request import (
     names_in,
     tidy,
 )
-from dicom_io.network.tls import ServerTls, names_of
+from dicom_io.network.tls import ServerTls, in_words, names_of
 
 log = logging.getLogger(__name__)
 
@@ -310,5 +310,5 @@ def _why(fault: OSError) -> str:
     if isinstance(fault, ssl.SSLCertVerificationError):
         return f"its certificate: {fault.verify_message}"
     if isinstance(fault, ssl.SSLError):
-        return (fault.reason or "no reason given").replace("_", " ").lower()
+        return in_words(fault)
     return "the connection was closed"

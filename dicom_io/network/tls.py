@@ -118,6 +118,11 @@ class ServerTls:
         return tuple(_stamp(path) for path in self._files.paths)
 
 
+def in_words(error: ssl.SSLError) -> str:
+    """Why TLS ended, as OpenSSL says it: "peer did not return a certificate"."""
+    return (error.reason or "no reason given").replace("_", " ").lower()
+
+
 def names_of(connection: ssl.SSLSocket) -> frozenset[str]:
     """By what names the other side's verified certificate calls its owner: common names, and the host names and
     addresses among its subject alternative names; none if it showed none."""

@@ -165,20 +165,16 @@ class Commitment:
             delivery.state = moved(delivery.state, DeliveryState.DEAD)
         else:
             self._try_at(delivery, DeliveryState.WAITING)
-        log.warning(
-            "study %d: delivery %d to %s: %s (%s)",
-            delivery.result.study_id,
-            delivery.id,
-            self.name,
-            delivery.error,
-            delivery.state,
-        )
+        self._warn(delivery)
 
     def _ask_again(self, delivery: Delivery, why: str) -> None:
         delivery.error = f"not committed: {why}"
         delivery.attempts += 1
         delivery.commitment_asked_at = None
         self._try_at(delivery, DeliveryState.UNCOMMITTED)
+        self._warn(delivery)
+
+    def _warn(self, delivery: Delivery) -> None:
         log.warning(
             "study %d: delivery %d to %s: %s (%s)",
             delivery.result.study_id,

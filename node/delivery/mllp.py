@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from dicom_io.durable import write_durably
 from dicom_io.errors import CertificatesUnusable, NotAccepted, Rejected, Unreachable
-from dicom_io.network.tls import TlsFiles
+from dicom_io.network.tls import TlsFiles, in_words
 from node.archive.layout import ACKNOWLEDGEMENT, answer_to
 from node.assessments.hl7.listener import END, START
 from node.assessments.hl7.message import CHARSETS, Message, NoMessage, Segment, parse
@@ -237,7 +237,7 @@ def mllp_connects(peer: MllpPeer) -> None:
 
 
 def _ended(error: ssl.SSLError) -> str:
-    return f"ends the TLS connection: {(error.reason or 'no reason given').replace('_', ' ').lower()}"
+    return f"ends the TLS connection: {in_words(error)}"
 
 
 def _messages(content: bytes) -> list[bytes]:

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 
 from dicom_io.errors import NotListening
 from dicom_io.network.places import NoPlace, Places
-from dicom_io.network.tls import ServerTls
+from dicom_io.network.tls import ServerTls, in_words
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +105,7 @@ class MllpListener:
             except NoPlace:
                 log.warning("an HL7 connection is refused: too many connections, in total or from its address")
             except ssl.SSLError as error:
-                why = (error.reason or "no reason given").replace("_", " ").lower()
-                log.warning("TLS of an HL7 connection from %s failed: %s", host, why)
+                log.warning("TLS of an HL7 connection from %s failed: %s", host, in_words(error))
             except ConnectionError:
                 log.info("an HL7 connection was lost")
             except asyncio.CancelledError:
