@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,20 @@ def the_same_chance_every_time() -> None:
     """Random weights and pictures are the same in every run, for a single test or all of them."""
     if torch := sys.modules.get("torch"):  # most tests do not need it
         torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def a_log_that_a_test_sets_up_ends_with_it() -> Iterator[None]:
+    """A command that runs in the process of the tests sets up the log of the whole process (node/logs.py)."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers.copy()
+    with pytest.MonkeyPatch.context() as process:
+        process.setattr(threading, "excepthook", threading.excepthook)
+        process.setattr(sys, "unraisablehook", sys.unraisablehook)
+        yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_results_are_delivered_once_orthanc_has_committed_to_store_them(
     study = pacs.study_of(mammogram_study.study_instance_uid)
     assert study is not None
     assert pacs.instances(study, "SR"), "it has what it promised to keep"
-    output = node.command("status").stdout
+    output = node.command("status", "1").stdout
     assert "to pacs: committed" in output
     with pytest.raises(HTTPError) as refusal:  # it may report here, and store nothing
         pacs.post("/modalities/mammo-node/store", {"Resources": [study], "Synchronous": True})
