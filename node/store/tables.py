@@ -451,3 +451,35 @@ class RefusedClass(Table):
     times: Mapped[int] = mapped_column(default=0)
     """Number of associations."""
     last_at: Mapped[float]
+
+
+class AuditEvent(Table):
+    """An event of the audit trail that is not in its file yet; entered in the transaction in which it happens.
+
+    Its number is never given again (AUTOINCREMENT), so that the events stay in order.
+    """
+
+    __tablename__ = "audit_event"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    """The name of the machine on which it happened."""
+    message: Mapped[dict[str, object]]
+    """A dicom_io.audit.message.AuditMessage. With the patient's ID: never logged."""
+    trail: Mapped[str | None]
+    """The trail in which it is being written; None: it is in none so far."""
+    line: Mapped[int | None]
+    """The number of its line there."""
+
+
+class AuditTrail(Table):
+    """The trail of one data folder: how far it was written, so that a file that was cut is noticed."""
+
+    __tablename__ = "audit_trail"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    """The installation's identity."""
+    lines: Mapped[int]
+    digest: Mapped[str]
+    """Of the last line; see node/audit/trail.py."""
