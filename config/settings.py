@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 
+from config.bundles import Bundles
 from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, Uri, matching
 from config.hl7 import Hl7
 from config.mail import Mail
@@ -142,6 +143,7 @@ class Settings(BaseSettings):
     senders: tuple[Sender, ...] = ()
     closing: Closing = Closing()
     reader: Reader = Reader()
+    bundles: Bundles = Bundles()
     birads: Birads = Birads()
     hl7: Hl7 = Hl7()
     review: Review = Review()
@@ -235,6 +237,7 @@ def load(path: Path) -> Settings:
         "data_dir": (folder / settings.data_dir).resolve(),
         "receiver": settings.receiver.beside(folder),
         "reader": settings.reader.beside(folder),
+        "bundles": settings.bundles.beside(folder),
         "hl7": settings.hl7.beside(folder),
         "web": settings.web.beside(folder),
         "oidc": settings.oidc.beside(folder),

@@ -11,16 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as tensors_in
 
 from models.birads.calibration import SCREENING_PREVALENCE, prior_of
-from models.bundles.bundle import CARD, Bundle, BundleError, Part, verify
+from models.bundles.bundle import CARD, Bundle, BundleError, Part, read_weights
 from models.extensions import extensions, load_extension
 from models.pipeline import Pipeline
 from models.protocols import Detector
@@ -150,7 +149,7 @@ def load_pipeline(
     prevalence: float = SCREENING_PREVALENCE,
     together: bool | None = None,
 ) -> Pipeline:
-    """The bundle's models on `device`, ready to read. All weights are checked by their digests before one is loaded.
+    """The bundle's models on `device`, ready to read. Each weights file is read once, checked, and loaded.
 
     Args:
         device: see models.device.choose_device.
@@ -162,9 +161,6 @@ def load_pipeline(
     Raises:
         BundleError: weights are missing or damaged, an architecture is unknown, or the weights do not fit it.
     """
-    problems = verify(bundle)
-    if problems:
-        raise BundleError("\n".join(problems))
     import_libraries()
     return Pipeline(
         detector=load_detector(bundle, device, mixed_precision, together),
@@ -200,10 +196,10 @@ def load_detector(
 def load_part(
     bundle: Bundle, part: Part, device: torch.device, mixed_precision: bool, together: bool | None = None
 ) -> Any:
-    """One part's adapter: a Detector, Segmenter or Classifier. Its digest is not checked here.
+    """One part's adapter: a Detector, Segmenter or Classifier. Its digest is checked.
 
     Raises:
-        BundleError: its architecture is unknown, or weights and settings do not fit it.
+        BundleError: its weights are missing or damaged or do not fit the settings, or its architecture is unknown.
     """
     known = {*ARCHITECTURES, *extensions()}
     if part.architecture not in known:
@@ -212,16 +208,17 @@ def load_part(
             f"Known: {', '.join(sorted(known))}. If it is of another package, install that package here."
         )
     try:
-        return adapter_of(part.architecture, _read(part.weights), part.settings, device, mixed_precision, together)
+        return adapter_of(part.architecture, _opened(part), part.settings, device, mixed_precision, together)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise BundleError(
             f"{part.weights}: does not load as {part.architecture!r} with the settings in {CARD}: {error}"
         ) from error
 
 
-def _read(weights: Path) -> Mapping[str, torch.Tensor] | Path:
+def _opened(part: Part) -> Mapping[str, torch.Tensor] | bytes:
     """The tensors of a safetensors file; an ONNX file has a network of its own, and its adapter loads it."""
-    return weights if weights.suffix == ".onnx" else load_file(weights)
+    content = read_weights(part)
+    return content if part.weights.suffix == ".onnx" else tensors_in(content)
 
 
 def shown_from(detector: Part) -> float:
@@ -234,13 +231,13 @@ def shown_from(detector: Part) -> float:
 
 def adapter_of(
     architecture: str,
-    weights: Mapping[str, torch.Tensor] | Path,
+    weights: Mapping[str, torch.Tensor] | bytes,
     settings: Mapping[str, Any],
     device: torch.device,
     mixed_precision: bool,
     together: bool | None = None,
 ) -> Any:
-    """An adapter from weights that need not be in a bundle; of an architecture `…-onnx`, from the path of its file.
+    """An adapter from weights that need not be in a bundle; of an architecture `…-onnx`, from the content of its file.
 
     Raises:
         KeyError: the architecture is unknown.

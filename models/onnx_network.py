@@ -7,7 +7,6 @@ else. All of it must be in the one file, whose digest the bundle has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,20 +29,20 @@ class OnnxNetwork(nn.Module):
 
     def __init__(
         self,
-        path: object,
+        content: object,
         device: torch.device,
         mean: float | Sequence[float] = 0,
         deviation: float | Sequence[float] = 1,
     ) -> None:
-        """Loads the file.
+        """Loads a file's content.
 
         Raises:
             ValueError: it is no ONNX file of this form, or onnxruntime is not here, or not for this device.
         """
         super().__init__()
-        if not isinstance(path, Path):
+        if not isinstance(content, bytes):
             raise ValueError("this architecture needs a file whose name ends in .onnx")
-        self._session = _session(path, device)
+        self._session = _session(content, device)
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
             raise ValueError(
@@ -84,7 +83,7 @@ class OnnxNetwork(nn.Module):
         return torch.from_numpy(found).to(pictures.device)
 
 
-def _session(path: Path, device: torch.device) -> Any:
+def _session(content: bytes, device: torch.device) -> Any:
     try:
         from onnxruntime import InferenceSession, SessionOptions, get_available_providers
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
@@ -99,9 +98,9 @@ def _session(path: Path, device: torch.device) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     # Tensors in files beside it, of which the bundle has no digest, are looked for in a folder that cannot be there.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", f"{path}/none")
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", "/dev/null/none")
     try:
-        return InferenceSession(path.read_bytes(), options, providers=[provider])
+        return InferenceSession(content, options, providers=[provider])
     except (errors.Fail, errors.InvalidGraph, errors.InvalidProtobuf, errors.RuntimeException) as error:
         raise ValueError(f"onnxruntime cannot load it: {error}") from error
 

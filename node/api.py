@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from dicom_io.device import Device
 from dicom_io.results.profiles import PROFILES
-from models.bundles.bundle import find_bundle, read_bundle
+from node.bundles import named_bundle
 from node.folder.loading import load_for_reading
 from node.folder.reading import FolderLimits, FolderReading, SkippedFile, StudyOutcome, files_in
 from node.store.installation import identity_of
@@ -40,14 +40,22 @@ class Reader:
         bundle: a shipped bundle's name, or the folder of one.
         device: "auto", "cpu", "cuda" or "cuda:N".
         batch: images read at once.
+        config: a node's settings, whose [bundles] says whether the bundle must be signed; None: it need not be.
 
     Raises:
-        BundleError: the bundle is missing or damaged.
+        BundleError: the bundle is missing or damaged, or not signed as the settings require.
+        SettingsError: the settings cannot be used.
         NoSuchDevice: there is no such device.
     """
 
-    def __init__(self, bundle: str = "research-default", device: str = "auto", batch: int = 1) -> None:
-        self._bundle = read_bundle(find_bundle(bundle))
+    def __init__(
+        self,
+        bundle: str = "research-default",
+        device: str = "auto",
+        batch: int = 1,
+        config: Path | str | None = None,
+    ) -> None:
+        self._bundle = named_bundle(bundle, None if config is None else Path(config))
         self._pipeline = load_for_reading(self._bundle, device, time.perf_counter)
         self._batch = batch
 

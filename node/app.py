@@ -22,7 +22,7 @@ from dicom_io.network.peer import Peer
 from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import count_instances
 from dicom_io.results.language import language_of
-from models.bundles.bundle import Bundle, BundleError, find_bundle, read_bundle, verify
+from models.bundles.bundle import Bundle, BundleError, verify
 from models.reference.reference_file import ReferenceUnusable, read_reference
 from models.reference.tenths import Reference
 from models.types.reading import BundleId
@@ -30,6 +30,7 @@ from models.types.words import counted
 from node.archive.leftovers import remove_leftovers
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
+from node.bundles import open_bundle
 from node.delivery.backoff import RetryPolicy
 from node.delivery.commitment import Commitment
 from node.delivery.deliverer import Deliverer
@@ -83,13 +84,13 @@ def build_service(settings: Settings) -> Service:
     """Builds the node for these settings.
 
     Raises:
-        BundleError: the models are missing, or their weights are damaged.
+        BundleError: the models are missing, their weights are damaged, or they are not signed as the settings require.
         UnknownInstallation: the file with the installation's identity is damaged.
         NotListening: the address for HL7 messages cannot be used.
     """
     descriptors = raise_limit()
     sessions = sessions_of(open_database(settings.database))
-    bundle = read_bundle(find_bundle(settings.reader.bundle))
+    bundle = open_bundle(settings)
     if problems := verify(bundle):
         raise BundleError("\n".join(problems))
     _clean_up(settings, sessions)

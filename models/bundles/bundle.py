@@ -17,6 +17,8 @@ from models.errors import UserError
 from models.types.reading import BundleId
 
 CARD = "bundle.toml"
+SIGNATURE = f"{CARD}.sig"
+"""Beside a signed bundle's card: see models/bundles/signature.py."""
 ROLES = ("detector", "calcifications", "segmenter", "classifier")
 """The parts of a bundle, in the order in which they read."""
 REQUIRED_ROLES = ("detector", "segmenter", "classifier")
@@ -60,6 +62,7 @@ class Bundle:
             so.
         figures: results on held-out patients as in bundle.toml, by role.
         calibration: of the classifier's scores, at the levels that are calibrated.
+        card_sha256: the digest of the bundle.toml that this was made of, hexadecimal: what a signature is of.
     """
 
     folder: Path
@@ -73,6 +76,7 @@ class Bundle:
     classifier: Part
     figures: Mapping[str, Any]
     calibration: Mapping[Level, Calibration]
+    card_sha256: str
     calcifications: Part | None = None
 
     @property
@@ -127,7 +131,8 @@ def read_bundle(folder: Path) -> Bundle:
     """
     path = folder / CARD
     try:
-        card = _Card(path, tomllib.loads(path.read_text(encoding="utf-8")))
+        content = path.read_bytes()
+        card = _Card(path, tomllib.loads(content.decode()))
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}. Give the folder of a bundle.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -146,6 +151,7 @@ def read_bundle(folder: Path) -> Bundle:
         calcifications=parts.get("calcifications"),
         figures=card.table("figures").values,
         calibration=_calibrations(card),
+        card_sha256=hashlib.sha256(content).hexdigest(),
     )
 
 
@@ -170,18 +176,40 @@ def calibration_tables(calibrations: Mapping[Level, Calibration]) -> dict[str, A
     }
 
 
+def read_weights(part: Part) -> bytes:
+    """The content of a part's weights file, whose digest is that of bundle.toml: what is returned is what was checked.
+
+    Raises:
+        BundleError: the file cannot be read, or its digest is another.
+    """
+    try:
+        content = part.weights.read_bytes()
+    except OSError as error:
+        raise BundleError(_unreadable(part, error)) from error
+    if problem := _another_digest(part, hashlib.sha256(content).hexdigest()):
+        raise BundleError(problem)
+    return content
+
+
 def _problem(part: Part) -> str | None:
     try:
         with part.weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            return _another_digest(part, hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
-        return f"{part.weights}: cannot be read: {error.strerror}. Restore the weights that came with the bundle."
-    if found != part.sha256:
-        return (
-            f"{part.weights}: SHA-256 is {found}, {CARD} says {part.sha256}: the file is damaged or was replaced. "
-            "Restore the weights that came with the bundle."
-        )
-    return None
+        return _unreadable(part, error)
+
+
+def _unreadable(part: Part, error: OSError) -> str:
+    return f"{part.weights}: cannot be read: {error.strerror}. Restore the weights that came with the bundle."
+
+
+def _another_digest(part: Part, found: str) -> str | None:
+    if found == part.sha256:
+        return None
+    return (
+        f"{part.weights}: SHA-256 is {found}, {CARD} says {part.sha256}: the file is damaged or was replaced. "
+        "Restore the weights that came with the bundle."
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from models.birads.calibration import Calibration, Level
-from models.bundles.bundle import CARD, ROLES, Bundle, Part, calibration_tables, find_bundle, read_bundle
+from models.bundles.bundle import CARD, ROLES, SIGNATURE, Bundle, Part, calibration_tables, find_bundle, read_bundle
 from models.durable import write_durably
 from models.types.reading import BundleId
 from models.types.words import RESEARCH_USE_ONLY, counted
@@ -58,7 +58,7 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
     content. Each weights file is named by its content, so bundle.toml always names files that exist.
 
     Results that depend on the replaced part are removed: the calibration, which was fitted on findings of the old
-    detector and outlines of the old segmenter, and the figures of the parts that run after it.
+    detector and outlines of the old segmenter, and the figures of the parts that run after it. So is a signature.
 
     Args:
         folder: created if missing.
@@ -177,6 +177,7 @@ def _write_cards(bundle: Bundle) -> None:
         }
     tables["calibration"] = calibration_tables(bundle.calibration)
     tables["figures"] = dict(bundle.figures)
+    (bundle.folder / SIGNATURE).unlink(missing_ok=True)  # of the card that is replaced
     write_durably(bundle.folder / "card.md", _card(bundle, licences, data).encode())
     write_durably(bundle.folder / CARD, tomli_w.dumps(tables, multiline_strings=True).encode())
 

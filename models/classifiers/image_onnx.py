@@ -56,7 +56,7 @@ def load(
     """Builds the classifier from a file and settings.
 
     Args:
-        weights: the path of the ONNX file.
+        weights: the content of the ONNX file.
         input_px, mm_per_px: of the frame that shows the breast; see `models.framing.breast_framing`.
         output: what the file's output is: one "logit" or one "probability" of malignancy for each image, or logits of
             classes of which the last is malignant ("softmax").

@@ -41,7 +41,7 @@ def load(
     """Builds the detector from a file and settings.
 
     Args:
-        weights: the path of the ONNX file; its output is batch × (4 + classes) × cells: centre x, y, width and
+        weights: the content of the ONNX file; its output is batch × (4 + classes) × cells: centre x, y, width and
             height in pixels of the input, then a score of each class.
         input_px, mm_per_px, confidence, iou, most: as of models/detectors/yolov8.py.
         kinds: what its classes are, in order; see models.types.reading.FindingKind.

@@ -66,7 +66,7 @@ def load(
     """Builds the segmenter from a file and settings.
 
     Args:
-        weights: the path of the ONNX file; its output is batch × 1 × rows × columns, logits: above 0 is the lesion.
+        weights: the content of the ONNX file; its output is batch × 1 × rows × columns, logits: above 0 is the lesion.
         input_px: the side of its input, to which a crop is resized.
         mean, deviation: see models/onnx_network.py.
         crops: which crops it sees, and which parts of the outline are kept: see `models.segmenters.prompts.Settings`.

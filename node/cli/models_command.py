@@ -1,4 +1,4 @@
-"""`mammo-node models`: lists and verifies bundles, and imports checkpoints."""
+"""`mammo-node models`: lists, verifies and signs bundles, and imports checkpoints."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.terminal.options import AsJson
+from node.cli.terminal.options import AsJson, MaybeConfigFile
 
 if TYPE_CHECKING:
+    from config.settings import Settings
     from models.bundles.bundle import Bundle
 
-models = typer.Typer(help="Bundles of models: list, verify, import checkpoints.", no_args_is_help=True)
+models = typer.Typer(help="Bundles of models: list, verify, sign, import checkpoints.", no_args_is_help=True)
 
 BASE = "research-default"
 
@@ -50,13 +51,23 @@ def verify_models(
     bundle: Annotated[
         list[str] | None, typer.Argument(help="Names of shipped bundles, or folders. Default: all that ship.")
     ] = None,
+    config: MaybeConfigFile = None,
 ) -> None:
-    """Check every weights file against its digest and load it. Exit status 1 if one is damaged."""
+    """Check every weights file against its digest and load it, and say who signed the bundle.
+
+    With --config: who of the settings' signers did. Exit status 1 if a file is damaged, or a signature is of none of
+    them, or missing where the settings require one.
+    """
     import torch
 
     from models.bundles.bundle import BundleError, find_bundle, read_bundle, shipped, verify
     from models.catalog import load_part
 
+    settings = None
+    if config is not None:
+        from config.settings import load
+
+        settings = load(config)
     well = True
     for name in bundle or shipped():
         found = read_bundle(find_bundle(name))
@@ -66,10 +77,32 @@ def verify_models(
                 load_part(found, part, torch.device("cpu"), mixed_precision=False)
             except BundleError as error:
                 problems.append(str(error))
+        says = [] if problems else [f"{found.id}: all weights are complete and load."]
+        try:
+            says.append(f"{found.id}: {_signed(found, settings)}")
+        except BundleError as error:
+            problems.append(str(error))
         well = well and not problems
-        for problem in problems or [f"{found.id}: all weights are complete and load."]:
-            typer.echo(problem)
+        for line in (*problems, *says):
+            typer.echo(line)
     raise typer.Exit(0 if well else 1)
+
+
+@models.command("sign")
+def sign_models(
+    bundle: Annotated[str, typer.Argument(help="The folder of a bundle, or the name of a shipped one.")],
+    key: Annotated[Path, typer.Option("--key", help="The private key: Ed25519, in a PEM file.", dir_okay=False)],
+) -> None:
+    """Sign a bundle, so that nodes whose settings require it read with it. Its weights are checked first.
+
+    The signature is written beside bundle.toml. If the key has a passphrase, the command asks for it.
+    """
+    from models.bundles.bundle import SIGNATURE, find_bundle
+    from models.bundles.signature import sign
+
+    folder = find_bundle(bundle)
+    sign(folder, key, lambda: str(typer.prompt("Passphrase", hide_input=True)))
+    typer.echo(f"Written: {folder / SIGNATURE}")
 
 
 @models.command("import")
@@ -93,6 +126,23 @@ def import_model(
 
     made = import_checkpoint(file, name, out, read_bundle(find_bundle(base)), sha256=sha256, half=half)
     typer.echo("\n".join(_lines(made)))
+
+
+def _signed(bundle: Bundle, settings: Settings | None) -> str:
+    """Who signed the bundle.
+
+    Raises:
+        BundleError: none of the settings' signers did, or nobody at all where the settings require it.
+    """
+    from models.bundles.bundle import SIGNATURE
+    from node.bundles import signers_of
+
+    has_one = (bundle.folder / SIGNATURE).exists()
+    if settings is None:
+        return "signed; --config names the settings that say whose signatures count." if has_one else "not signed."
+    if not has_one and not settings.bundles.signature_required:
+        return "not signed."
+    return f"signed by {signers_of(settings).signer_of(bundle)}."
 
 
 def _lines(bundle: Bundle) -> Iterator[str]:

@@ -10,7 +10,7 @@ import typer
 
 from models.types.words import RESEARCH_USE_ONLY, counted
 from node.cli.terminal.failure import CommandFailed
-from node.cli.terminal.options import AsJson
+from node.cli.terminal.options import AsJson, MaybeConfigFile
 from node.cli.terminal.progress import image_bar
 from node.cli.terminal.writing import make_folder
 
@@ -35,6 +35,7 @@ def read(
         Path | None,
         typer.Option(help="A reference set (`mammo-node reference`): rank the exams' scores by its tenths."),
     ] = None,
+    config: MaybeConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Read the mammography studies in a folder and write results, PNG overlays and reading.json. No network.
@@ -49,13 +50,13 @@ def read(
 
     from dicom_io.device import Device
     from dicom_io.results.profiles import PROFILES
-    from models.bundles.bundle import find_bundle, read_bundle
     from models.reference.reference_file import read_reference
+    from node.bundles import named_bundle
     from node.folder.loading import load_for_reading
     from node.folder.reading import FolderLimits, FolderReading, files_in
     from node.store.installation import identity_of
 
-    models = read_bundle(find_bundle(bundle))
+    models = named_bundle(bundle, config)
     ranks_by = read_reference(reference, models) if reference is not None else None
     if profile not in PROFILES:
         raise CommandFailed(f"--profile {profile}: there is no such profile. Profiles: {', '.join(PROFILES)}.")

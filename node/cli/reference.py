@@ -33,14 +33,14 @@ def reference(
     patient. Changes nothing else, and may be run while the node runs. Research use only, not for diagnosis.
     """
     from config.settings import load
-    from models.bundles.bundle import find_bundle, read_bundle
     from models.reference.reference_file import write_reference
     from models.types.reference import LEAST_EXAMS, ReferenceSet
+    from node.bundles import open_bundle
     from node.operations.reference import count_exams, reference_of
     from node.store.database import read_only
 
     settings = load(config)
-    bundle = read_bundle(find_bundle(settings.reader.bundle))
+    bundle = open_bundle(settings)
     try:
         ReferenceSet(name, LEAST_EXAMS, screening)
     except ValueError as error:

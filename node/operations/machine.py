@@ -12,9 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
-from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
+from models.bundles.bundle import BundleError, verify
 from models.errors import UserError
 from node.archive.layout import RECEIVED
+from node.bundles import open_bundle, signers_of
 from node.operations.descriptors import associations_for, descriptors_for, hard_limit
 from node.store.database import (
     NotServedYet,
@@ -111,14 +112,15 @@ def descriptors(settings: Settings) -> CheckResult:
 
 
 def weights(settings: Settings) -> CheckResult:
-    """Whether the bundle exists, and every file has the SHA-256 of bundle.toml."""
+    """Whether the bundle exists, is signed as the settings require, and every file has the SHA-256 of bundle.toml."""
     try:
-        bundle = read_bundle(find_bundle(settings.reader.bundle))
+        bundle = open_bundle(settings)
+        signed = f", signed by {signers_of(settings).signer_of(bundle)}" if settings.bundles.signature_required else ""
     except BundleError as error:
         return CheckResult("weights", False, str(error))
     if problems := verify(bundle):
         return CheckResult("weights", False, " ".join(problems))
-    return CheckResult("weights", True, f"{bundle.id}: every file has its SHA-256")
+    return CheckResult("weights", True, f"{bundle.id}: every file has its SHA-256{signed}")
 
 
 def reference(settings: Settings) -> CheckResult:
@@ -129,7 +131,7 @@ def reference(settings: Settings) -> CheckResult:
     if settings.reader.reference is None:
         raise ValueError("reader.reference is not set")
     try:
-        read = read_reference(settings.reader.reference, read_bundle(find_bundle(settings.reader.bundle)))
+        read = read_reference(settings.reader.reference, open_bundle(settings))
     except UserError as error:
         return CheckResult(about, False, str(error))
     return CheckResult(about, True, f"{read.of}: scores of {read.bundle}")

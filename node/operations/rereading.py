@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
+from node.bundles import open_bundle
 from node.logs import set_up_logging
 from node.store.database import Sessions, open_queue
 
@@ -42,12 +43,11 @@ def read_again(
     from node.reader.threads import use_threads, wait_without_spinning
 
     wait_without_spinning()
-    from models.bundles.bundle import find_bundle, read_bundle
     from models.catalog import load_pipeline
     from models.device import choose_device
     from node.reader.reread import reread, store_rereading, store_shadow
 
-    models = read_bundle(find_bundle(bundle or settings.reader.bundle))
+    models = open_bundle(settings, bundle)
     device = choose_device(settings.reader.device)
     use_threads(device, settings.reader.threads, time.perf_counter)
     pipeline = load_pipeline(

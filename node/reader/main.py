@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
-from models.bundles.bundle import find_bundle, read_bundle
+from node.bundles import open_bundle
 from node.logs import set_up_logging
 from node.reader.process import DeviceFailed
 from node.store.database import open_database, sessions_of
@@ -45,7 +45,7 @@ def run_reader(settings: Settings) -> None:
     device = choose_device(settings.reader.device)
     use_threads(device, settings.reader.threads, time.perf_counter)
     pipeline = load_pipeline(
-        read_bundle(find_bundle(settings.reader.bundle)),
+        open_bundle(settings),
         device,
         mixed_precision=settings.reader.mixed_precision,
         prevalence=settings.reader.prevalence,

@@ -14,6 +14,7 @@ from multiprocessing.context import SpawnProcess
 from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.bundles.bundle import BundleError
 from models.types.words import counted
 from node.logs import place_of
 from node.reader.memory import keep_freed_memory
@@ -139,6 +140,9 @@ def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> 
     except DeviceFailed as fault:
         log.error("the reader stops because its device failed: %s", place_of(fault))
         sys.exit(EXIT_DEVICE_FAILED)
+    except BundleError as fault:  # it says what to do, and quotes no header
+        log.error("the reader stops: %s", fault)
+        sys.exit(1)
     except Exception as fault:  # noqa: BLE001 - the process ends with it
         # Only its place is logged: multiprocessing would print the message, which may quote a header.
         log.error("the reader stops: %s", place_of(fault))

@@ -79,7 +79,7 @@ def test_an_exported_yolov8_finds_what_the_network_finds(tmp_path: Path, batch: 
     )  # fmt: skip
     head.export = False
     settings = {"input_px": (256, 160), "confidence": 0.001, "most": 20}
-    theirs = adapter_of("yolov8-onnx", tmp_path / "yolo.onnx", settings, CPU, False, together=True)
+    theirs = adapter_of("yolov8-onnx", (tmp_path / "yolo.onnx").read_bytes(), settings, CPU, False, together=True)
     ours = load_yolov8(network.state_dict(), Runner(CPU, together=True), scale="n", attention="none", **settings)
     images = [with_a_spot(), with_a_spot(0.6)]
     for found, expected in zip(theirs.detect(images), ours.detect(images), strict=True):
@@ -89,7 +89,9 @@ def test_an_exported_yolov8_finds_what_the_network_finds(tmp_path: Path, batch: 
 
 
 def test_an_outline_is_where_the_network_is_above_0(outliner: Path) -> None:
-    segmenter = adapter_of("crops-onnx", outliner, {"input_px": 64, "smallest_crop_px": 64, "context": 2}, CPU, False)
+    segmenter = adapter_of(
+        "crops-onnx", outliner.read_bytes(), {"input_px": 64, "smallest_crop_px": 64, "context": 2}, CPU, False
+    )
     lesions = [(SPOT, FindingKind.MASS), (Box(60, 20, 80, 40), FindingKind.MASS)]
     ((spot, nothing), none) = segmenter.segment([ToOutline(with_a_spot(), lesions), ToOutline(with_a_spot(), [])])
     assert spot.box == SPOT
@@ -102,7 +104,7 @@ def test_an_image_is_scored_as_the_settings_say(scorer: Path) -> None:
     dark, bright = with_a_spot(0.31), with_a_spot(1.0)
     for output, deviation in (("probability", 1), ("logit", 0.5)):
         settings = {"input_px": 64, "mm_per_px": 0.8, "output": output, "deviation": [deviation] * 3}
-        classifier = adapter_of("image-onnx", scorer, settings, CPU, False)
+        classifier = adapter_of("image-onnx", scorer.read_bytes(), settings, CPU, False)
         assert classifier.scores_images_alone
         scores = classifier.classify([ToScore(dark, []), ToScore(bright, [])])
         assert all(0 < score < 1 and lesions == [] for score, lesions in scores)
@@ -117,7 +119,9 @@ def test_of_several_classes_the_last_is_malignant(tmp_path: Path) -> None:
         weights=np.array([[0, np.log(3) / 1e-9]], dtype=np.float32),
     )  # fmt: skip
     settings = {"input_px": 64, "output": "softmax", "mean": 0, "deviation": 1}
-    ((score, _),) = adapter_of("image-onnx", file, settings, CPU, False).classify([ToScore(with_a_spot(), [])])
+    ((score, _),) = adapter_of("image-onnx", file.read_bytes(), settings, CPU, False).classify(
+        [ToScore(with_a_spot(), [])]
+    )
     assert score == pytest.approx(1)
 
 
@@ -131,7 +135,7 @@ def test_an_output_that_is_not_finite_is_no_score(tmp_path: Path, gives: float, 
     ]
     constants = {"zero": np.float32(0), "given": np.float32(gives)}
     file = save(tmp_path / "not_finite.onnx", nodes, ["batch", 1, 64, 64], ["batch"], **constants)
-    classifier = adapter_of("image-onnx", file, {"input_px": 64, "output": output}, CPU, False)
+    classifier = adapter_of("image-onnx", file.read_bytes(), {"input_px": 64, "output": output}, CPU, False)
     with pytest.raises(NotFinite, match="nothing is known"):
         classifier.classify([ToScore(with_a_spot(), [])])
 
@@ -173,13 +177,13 @@ def test_a_bundle_with_onnx_files_reads_an_image(
 )
 def test_a_file_that_does_not_fit_its_settings_is_refused(outliner: Path, architecture, settings, why) -> None:
     with pytest.raises(ValueError, match=why):
-        adapter_of(architecture, outliner, settings, CPU, False)
+        adapter_of(architecture, outliner.read_bytes(), settings, CPU, False)
 
 
 def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no graph")
     with pytest.raises(ValueError, match="onnxruntime cannot load it"):
-        adapter_of("image-onnx", tmp_path / "text.onnx", {"input_px": 64}, CPU, False)
+        adapter_of("image-onnx", (tmp_path / "text.onnx").read_bytes(), {"input_px": 64}, CPU, False)
     with pytest.raises(ValueError, match="this architecture needs a file"):
         adapter_of("image-onnx", {}, {"input_px": 64}, CPU, False)
 
@@ -195,7 +199,7 @@ def test_tensors_beside_the_file_which_no_digest_protects_are_refused(tmp_path: 
     onnx.save(model, tmp_path / "two.onnx", save_as_external_data=True, location="two.bin", size_threshold=0)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="onnxruntime cannot load it"):
-        adapter_of("crops-onnx", tmp_path / "two.onnx", {"input_px": 64}, CPU, False)
+        adapter_of("crops-onnx", (tmp_path / "two.onnx").read_bytes(), {"input_px": 64}, CPU, False)
 
 
 def test_a_gpu_that_onnxruntime_cannot_use_is_named(outliner: Path) -> None:
@@ -204,4 +208,4 @@ def test_a_gpu_that_onnxruntime_cannot_use_is_named(outliner: Path) -> None:
     if "CUDAExecutionProvider" in get_available_providers():
         pytest.skip("this onnxruntime can use CUDA")
     with pytest.raises(ValueError, match="install onnxruntime-gpu, or set"):
-        adapter_of("crops-onnx", outliner, {"input_px": 64}, torch.device("cuda"), False)
+        adapter_of("crops-onnx", outliner.read_bytes(), {"input_px": 64}, torch.device("cuda"), False)

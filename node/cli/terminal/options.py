@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from node.store.database import Sessions
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The node's settings (TOML).", dir_okay=False)]
+MaybeConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The node's settings (TOML): which bundles are allowed.", dir_okay=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 DEFAULT_CONFIG = Path("node.toml")
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
-from models.bundles.bundle import Bundle, BundleError, find_bundle, read_bundle
+from config.settings import Settings
+from models.bundles.bundle import Bundle, BundleError
 from models.bundles.described import flat
+from node.bundles import open_bundle
 from node.operations.drift import BASELINE_WEEKS, LEAST_IMAGES, drift
 from node.operations.rereading import bundles_to_read_with
 from node.operations.shadows import side_by_side
@@ -23,7 +25,7 @@ MOST_CHARTED = 10
 
 @dataclass(frozen=True)
 class _Shown:
-    """A bundle with the figures of each part; or, without a bundle, why it cannot be read."""
+    """A bundle with the figures of each part; or, without a bundle, why it cannot be used."""
 
     name: str
     bundle: Bundle | None
@@ -50,13 +52,13 @@ def models(request: Request) -> Response:
         baseline_weeks=BASELINE_WEEKS,
         least_images=LEAST_IMAGES,
         compared=[(two, score_chart(two.pairs)) for two in compared],
-        bundles=[_shown(name) for name in bundles_to_read_with(desk.settings)],
+        bundles=[_shown(desk.settings, name) for name in bundles_to_read_with(desk.settings)],
     )
 
 
-def _shown(name: str) -> _Shown:
+def _shown(settings: Settings, name: str) -> _Shown:
     try:
-        bundle = read_bundle(find_bundle(name))
+        bundle = open_bundle(settings, name)
     except BundleError as error:
         return _Shown(name, None, {}, str(error))
     return _Shown(name, bundle, {role: list(flat(bundle.figures.get(role, {}))) for role in bundle.parts})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from models.bundles.bundle import BundleError, find_bundle, read_bundle
+from config.settings import Settings
+from models.bundles.bundle import BundleError
+from node.bundles import open_bundle
 from node.intake.refused_classes import refused_classes
 from node.operations.day import destination_words, sender_words, view_day, view_disk
 from node.operations.needs import needs
@@ -50,13 +52,13 @@ def today(request: Request) -> Response:
             refused=refused_classes(session),
             disk=view_disk(session, settings.data_dir, settings.receiver.min_free_mb * MB, now),
             reader=settings.reader,
-            bundle=_bundle(settings.reader.bundle),
+            bundle=_bundle(settings),
         )
 
 
-def _bundle(name: str) -> str:
+def _bundle(settings: Settings) -> str:
     """Name and version of the bundle that reads; as the settings name it where it cannot be read (`check` says why)."""
     try:
-        return str(read_bundle(find_bundle(name)).id)
+        return str(open_bundle(settings).id)
     except BundleError:
-        return name
+        return settings.reader.bundle
