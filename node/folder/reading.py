@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import filecmp
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -32,6 +34,7 @@ from node.folder.overlays import SUMMARY, write_overlays, write_summary
 from node.intake.register import register
 from node.reader.decoding import DecoderHere
 from node.reader.images import ImageReader, ReadingLimits
+from node.reader.local import LocalExecutor
 from node.reporting.exams import exam_of
 from node.reporting.reporter import Reporter
 from node.routing import everything
@@ -164,12 +167,10 @@ class FolderReading:
         reader = ImageReader(
             sessions=self._sessions,
             data_dir=self._scratch,
-            pipeline=pipeline,
+            executor=LocalExecutor(pipeline, DecoderHere(self._limits.max_image_pixels), self._draw),
             worker="reader",
             limits=ReadingLimits(self._limits.batch, 1, _LEASE_S, _AT_ONCE),
-            decoder=DecoderHere(self._limits.max_image_pixels),
             now=self._now,
-            on_stored=self._draw,
         )
         while self.to_read():  # a report may ask for a raw image after all
             while count := reader.read_some():
@@ -231,7 +232,7 @@ class FolderReading:
             exam = exam_of(session, study, self._scratch, reference=self._reference)
             results = [self._scratch / result.path for result in study.results]
             files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
-            drawn = {instance.sop_instance_uid: self._drawn(instance.id) for instance in study.instances}
+            drawn = {instance.sop_instance_uid: self._drawn(Path(instance.path)) for instance in study.instances}
         folder = self._out / study.study_instance_uid
         self._clear(folder, set(files.values()))
         for result in results:
@@ -244,14 +245,14 @@ class FolderReading:
         write_durably(folder / READING, document.encode())
         return folder
 
-    def _draw(self, instance_id: int, image: Mammogram, reading: ImageReading) -> None:
+    def _draw(self, path: Path, image: Mammogram, reading: ImageReading) -> None:
         """Draws an image's overlay while its pixels are there, so that they are decoded once."""
-        overlay = self._drawn(instance_id)
+        overlay = self._drawn(path)
         overlay.parent.mkdir(exist_ok=True)
         overlay.write_bytes(draw_overlay(image, reading))
 
-    def _drawn(self, instance_id: int) -> Path:
-        return self._scratch / "overlays" / f"{instance_id}.png"
+    def _drawn(self, path: Path) -> Path:
+        return self._scratch / "overlays" / f"{sha256(os.fsencode(path)).hexdigest()}.png"
 
     def _clear(self, folder: Path, inputs: set[Path]) -> None:
         """Deletes the results of an earlier run, so that they are not mistaken for results of this run."""

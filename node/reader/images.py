@@ -1,7 +1,7 @@
-"""The reader's loop: claims image jobs, decodes the images, runs the models, and stores the readings.
+"""The reader's loop: claims image jobs, has an executor read the images, and stores the readings.
 
-Runs in the reader process (process.py), the only one with torch. An unexpected exception ends the process; the image
-that caused it is claimed again alone, and fails after `attempts` times.
+Runs in the reader process (process.py). An unexpected exception ends the process; the image that caused it is claimed
+again alone, and fails after `attempts` times.
 """
 
 from __future__ import annotations
@@ -10,32 +10,27 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_io.durable import write_durably
-from dicom_io.errors import NotReadable
-from models.pipeline import Pipeline
-from models.protocols import NotFinite, OutOfMemory
 from models.readings.reading_json import masks_of, to_json
-from models.types.mammogram import Mammogram
 from models.types.reading import ImageReading
 from models.types.words import counted
 from node.archive.layout import masks_of_reading
-from node.reader.decoding import Decoder, kills_the_reader
+from node.reader.decoding import kills_the_reader
+from node.reader.executor import Executor, ExecutorLost, Hindered, Outcomes, Read, Unreadable
 from node.reader.memory import give_back_freed_memory
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
 from node.store.events import tell_failure
 from node.store.faults import FAULT_POLICY, RAISED_AS, FaultPolicy, describe_fault, given_up, is_passing
-from node.store.queue import Claim, LeaseLost, claim, finish, next_due, put_off, renew
+from node.store.queue import Claim, LeaseLost, claim, finish, give_back_claims, next_due, put_off, renew
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance
 from node.store.unread import Unread
 
 log = logging.getLogger(__name__)
-
-TOO_LARGE = "unreadable: the device's memory does not hold it, even alone"
 
 
 @dataclass(frozen=True)
@@ -55,10 +50,10 @@ class ReadingLimits:
 
 @dataclass(frozen=True)
 class _Begun:
-    """A claimed image; the function waits until it is decoded. None: it has ended the reader too often."""
+    """A claimed batch that an executor has begun to read."""
 
-    held: Claim
-    image: Callable[[], Mammogram] | None
+    held: Sequence[Claim]
+    outcomes: Outcomes
 
 
 @dataclass(frozen=True)
@@ -67,25 +62,27 @@ class ImageReader:
 
     Attributes:
         data_dir: the data folder; paths in the database are relative to it.
+        executor: decodes the images and has the models read them, here or elsewhere.
         worker: the name in the leases.
         now: UTC seconds since the epoch.
-        decoder: decodes a batch's images; if it can do so beside, while the models read the batch before.
-        on_stored: called with an image's row number, its pixels and its reading, once the reading is stored.
     """
 
     sessions: Sessions
     data_dir: Path
-    pipeline: Pipeline
+    executor: Executor
     worker: str
     limits: ReadingLimits
-    decoder: Decoder
     now: Callable[[], float]
     pause: Callable[[float], None] = time.sleep
-    on_stored: Callable[[int, Mammogram, ImageReading], None] = lambda *_: None
 
     def run(self, stop: threading.Event) -> None:
-        """Reads until `stop` is set."""
-        begun: list[_Begun] = []
+        """Reads until `stop` is set: the batch that is being read then is finished, and one that was only begun is
+        given back.
+
+        Raises:
+            ExecutorLost: its images were given back.
+        """
+        begun: _Begun | None = None
         with ChangeWatch(self.sessions, self.now) as changes:
             while not stop.is_set():
                 looked_at = self.now()
@@ -97,102 +94,76 @@ class ImageReader:
                 with read_only(self.sessions) as session:
                     due = next_due(session, JobKind.READ_IMAGE, looked_at)
                 changes.wait(stop, due)
+        if begun:
+            self._give_back(begun.held, counts=False)
 
     def read_some(self) -> int:
         """Reads one batch; returns the number of claimed images (0: nothing to do)."""
         begun = self._begin()
-        self._read_begun(begun)
-        return len(begun)
+        if begun is None:
+            return 0
+        self._read(begun)
+        return len(begun.held)
 
-    def _read_on(self, begun: list[_Begun]) -> list[_Begun]:
-        """Reads a batch, and meanwhile has the next one decoded, which it returns.
+    def _read_on(self, begun: _Begun) -> _Begun | None:
+        """Reads a batch, and meanwhile has the next one begun, which it returns.
 
-        Beside an image that was tried before none is claimed: it may end this process.
+        Beside an image that was tried before none is claimed: it may end the executor.
         """
-        tried = any(each.held.attempts > 1 for each in begun)
-        following = self._begin(untried=True) if self.decoder.beside and not tried else []
-        self._read_begun(begun)
+        tried = any(held.attempts > 1 for held in begun.held)
+        following = self._begin(untried=True) if self.executor.ahead and not tried else None
+        try:
+            self._read(begun)
+        except ExecutorLost as lost:
+            self._give_back([*begun.held, *(following.held if following else ())], counts=lost.counts)
+            raise
         return following
 
-    def _begin(self, untried: bool = False) -> list[_Begun]:
-        """Claims a batch and begins to decode it. A batch that is not full waits `gather_s` for more images."""
-        begun = self._claim(self.limits.batch, untried)
-        missing = self.limits.batch - len(begun)
-        if self.limits.gather_s and begun and missing and begun[0].held.attempts == 1:
+    def _begin(self, untried: bool = False) -> _Begun | None:
+        """Claims a batch and has it begun. A batch that is not full waits `gather_s` for more images."""
+        claimed = self._claim(self.limits.batch, untried)
+        while claimed and claimed[0][0].attempts > self.limits.attempts:  # claimed alone
+            self._give_up(claimed[0][0], kills_the_reader(self.limits.attempts))
+            claimed = self._claim(self.limits.batch, untried)
+        missing = self.limits.batch - len(claimed)
+        if self.limits.gather_s and claimed and missing and claimed[0][0].attempts == 1:
             self.pause(self.limits.gather_s)
-            begun += self._claim(missing, untried=True)
-        return begun
+            claimed += self._claim(missing, untried=True)
+        if not claimed:
+            return None
+        return _Begun([held for held, _ in claimed], self.executor.begin([path for _, path in claimed]))
 
-    def _claim(self, most: int, untried: bool) -> list[_Begun]:
+    def _claim(self, most: int, untried: bool) -> list[tuple[Claim, Path]]:
         with self.sessions.begin() as session:
             claims = claim(
                 session, JobKind.READ_IMAGE, self.worker, self.now(), self.limits.lease_s, most, untried=untried
             )
-            paths = [self._path(session.get_one(Instance, held.instance_id)) for held in claims]
-        return [
-            _Begun(held, self.decoder.begin(path) if held.attempts <= self.limits.attempts else None)
-            for held, path in zip(claims, paths, strict=True)
-        ]
+            return [(held, self.data_dir / session.get_one(Instance, held.instance_id).path) for held in claims]
 
-    def _read_begun(self, begun: Sequence[_Begun]) -> None:
-        decoded: list[tuple[Claim, Mammogram, float]] = []
-        for each in begun:
-            if each.image is None:
-                self._give_up(each.held, kills_the_reader(self.limits.attempts))
-                continue
-            began = self.now()
-            try:
-                image = each.image()
-            except NotReadable as reason:
-                self._give_up(each.held, str(reason))
-                continue
-            except RAISED_AS as fault:
-                if not is_passing(fault):
-                    raise
-                self._put_off(each.held, describe_fault(fault))
-                continue
-            decoded.append((each.held, image, self.now() - began))
-        if decoded:
-            self._read(decoded)
+    def _read(self, begun: _Begun) -> None:
+        def renewed(places: Sequence[int]) -> None:
+            with self.sessions.begin() as session:
+                renew(session, [begun.held[place] for place in places], self.now(), self.limits.lease_s)
 
-    def _path(self, instance: Instance) -> Path:
-        return self.data_dir / instance.path
+        for place, outcome in begun.outcomes(renewed):
+            held = begun.held[place]
+            match outcome:
+                case Read(reading):
+                    self._store_or_put_off(held, reading)
+                case Unreadable(reason):
+                    self._give_up(held, reason)
+                case Hindered(reason):
+                    self._put_off(held, reason)
 
-    def _read(self, decoded: list[tuple[Claim, Mammogram, float]]) -> None:
-        with self.sessions.begin() as session:
-            renew(session, [held for held, _, _ in decoded], self.now(), self.limits.lease_s)
-        reason, never, alone = "", TOO_LARGE, len(decoded) == 1
+    def _store_or_put_off(self, held: Claim, reading: ImageReading) -> None:
         try:
-            readings = self.pipeline.read([image for _, image, _ in decoded])
-        except OutOfMemory:
-            readings = []
-        except NotFinite as fault:
-            readings, never = [], f"unreadable: {fault}"
-        except RAISED_AS as fault:
-            if not is_passing(fault):
-                raise
-            readings, reason = [], describe_fault(fault)
-        # Outside the except block: its traceback would keep the memory of the failed batch.
-        if readings:
-            for (held, image, decode_s), reading in zip(decoded, readings, strict=True):
-                self._store_or_put_off(held, image, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
-        elif not alone:
-            for claimed in decoded:
-                self._read([claimed])
-        elif reason:
-            self._put_off(decoded[0][0], reason)
-        else:
-            self._give_up(decoded[0][0], never)
-
-    def _store_or_put_off(self, held: Claim, image: Mammogram, reading: ImageReading) -> None:
-        try:
-            self._store(held, image, reading)
+            self._store(held, reading)
         except RAISED_AS as fault:
             if not is_passing(fault):
                 raise
             self._put_off(held, describe_fault(fault))
 
-    def _store(self, held: Claim, image: Mammogram, reading: ImageReading) -> None:
+    def _store(self, held: Claim, reading: ImageReading) -> None:
         masks_path = masks_of_reading(held.instance_id, held.token)
         write_durably(self.data_dir / masks_path, masks_of(reading))
         try:
@@ -203,7 +174,6 @@ class ImageReader:
                 instance.masks_path = str(masks_path)
                 instance.read_at = self.now()
                 instance.leave_unread(None)
-                stored = instance.id
         except LeaseLost:
             (self.data_dir / masks_path).unlink(missing_ok=True)
             log.warning(
@@ -212,10 +182,13 @@ class ImageReader:
                 held.job_id,
             )
         else:
-            self.on_stored(stored, image, reading)
             log.info(
                 "study %d: job %d: read, %s", held.study_id, held.job_id, counted(len(reading.findings), "finding")
             )
+
+    def _give_back(self, held: Sequence[Claim], *, counts: bool) -> None:
+        with self.sessions.begin() as session:
+            give_back_claims(session, held, self.now(), counts=counts)
 
     def _put_off(self, held: Claim, reason: str) -> None:
         """Puts an image off after a fault of the machine; the others are still read."""

@@ -39,6 +39,7 @@ def run_reader(settings: Settings) -> None:
     from models.device import choose_device
     from node.reader.decoding import DecoderHere
     from node.reader.images import ImageReader, ReadingLimits
+    from node.reader.local import LocalExecutor
     from node.reader.threads import use_threads
 
     set_up_logging(settings.log_level)
@@ -56,7 +57,9 @@ def run_reader(settings: Settings) -> None:
     reader = ImageReader(
         sessions=sessions_of(open_database(settings.database)),
         data_dir=settings.data_dir,
-        pipeline=pipeline,
+        executor=LocalExecutor(
+            pipeline, _pool(settings, batch) if on_gpu else DecoderHere(settings.receiver.max_image_pixels)
+        ),
         worker=reader_name(settings),
         limits=ReadingLimits(
             batch=batch,
@@ -64,7 +67,6 @@ def run_reader(settings: Settings) -> None:
             lease_s=settings.reader.lease_s,
             gather_s=GATHER_S if on_gpu else 0.0,
         ),
-        decoder=_pool(settings, batch) if on_gpu else DecoderHere(settings.receiver.max_image_pixels),
         now=time.time,
     )
     try:

@@ -6,6 +6,7 @@ the job is claimed again with a greater token; the worker that comes late with t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -162,10 +163,19 @@ def give_back(session: Session, worker: str, now: float, *, counts: bool) -> int
 
     `counts` is False where the worker was told to stop: that was no fault of its jobs, and is no attempt.
     """
+    return _give_back(session, and_(Job.worker == worker, Job.state == JobState.RUNNING), now, counts)
+
+
+def give_back_claims(session: Session, claims: Sequence[Claim], now: float, *, counts: bool) -> int:
+    """Like `give_back` for some of a worker's jobs; those that it does not hold any more are left as they are."""
+    return sum(_give_back(session, _holds(held), now, counts) for held in claims)
+
+
+def _give_back(session: Session, held: ColumnElement[bool], now: float, counts: bool) -> int:
     tried: dict[InstrumentedAttribute[Any], object] = {Job.next_at: now} if counts else {Job.attempts: Job.attempts - 1}
     returned = session.execute(
         moving(Job.state, [JobState.RUNNING], JobState.WAITING)
-        .where(Job.worker == worker)
+        .where(held)
         .values({Job.worker: None, Job.lease_until: None, **tried})
         .returning(Job.id)
         .execution_options(synchronize_session=False)

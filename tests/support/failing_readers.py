@@ -16,6 +16,7 @@ from models.types.mammogram import Mammogram
 from models.types.reading import Detection
 from node.reader.decoding import DecoderHere, DecoderPool, decode
 from node.reader.images import ImageReader, ReadingLimits
+from node.reader.local import LocalExecutor
 from node.store.database import open_database, sessions_of
 
 WORKER = "node/reader"
@@ -65,10 +66,12 @@ def read(data_dir: Path, models: OneMass, lease_s: float, beside: bool = False) 
     reader = ImageReader(
         sessions_of(open_database(f"sqlite:///{data_dir / 'queue.sqlite'}")),
         data_dir,
-        pipeline_of(models),
+        LocalExecutor(
+            pipeline_of(models),
+            DecoderPool(2, MOST_PIXELS, attempts=3, timeout_s=60) if beside else DecoderHere(MOST_PIXELS),
+        ),
         WORKER,
         ReadingLimits(batch=2, attempts=3, lease_s=lease_s),
-        DecoderPool(2, MOST_PIXELS, attempts=3, timeout_s=60) if beside else DecoderHere(MOST_PIXELS),
         time.time,
     )
     reader.run(threading.Event())

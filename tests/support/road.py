@@ -22,6 +22,7 @@ from node.delivery.outbox import ResultDestination
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.reader.decoding import DecoderHere
 from node.reader.images import ImageReader, ReadingLimits
+from node.reader.local import LocalExecutor
 from node.reporting.reporter import Reporter
 from node.routing import Router, everything
 from node.store.database import Sessions, open_database, sessions_of
@@ -57,10 +58,9 @@ class Road:
         self.reader = ImageReader(
             self.sessions,
             self.data_dir,
-            pipeline_of(self.models, self.calibration),
+            LocalExecutor(pipeline_of(self.models, self.calibration), DecoderHere(100_000_000)),
             "node/reader",
             ReadingLimits(batch=4, attempts=3, lease_s=600),
-            DecoderHere(100_000_000),
             self.clock,
         )
         self.reporter = Reporter(

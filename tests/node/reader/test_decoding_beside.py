@@ -16,6 +16,7 @@ from models.types.mammogram import Mammogram
 from models.types.reading import Detection
 from node.demo.studies import DemoStudy
 from node.reader.decoding import DecoderHere, DecoderPool, decode
+from node.reader.local import LocalExecutor
 from node.store.states import JobState
 from node.store.tables import Job
 
@@ -65,8 +66,7 @@ def reading_on(road: Road, models: OneMass, **limits: float) -> None:
     """The road's reader reads as on a GPU: `run` without waiting for more work."""
     reader = road.reader = replace(
         road.reader,
-        pipeline=pipeline_of(models),
-        decoder=Beside(MOST_PIXELS),
+        executor=LocalExecutor(pipeline_of(models), Beside(MOST_PIXELS)),
         limits=replace(road.reader.limits, **limits),
     )
     begun = reader._begin()

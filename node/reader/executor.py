@@ -1,0 +1,67 @@
+"""The seam between the queue and the models: what reads a batch of images, in this process or on other machines.
+
+Claims, leases, attempts and storing are the same for every executor (images.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from models.types.reading import ImageReading
+
+
+@dataclass(frozen=True)
+class Read:
+    """The image was read."""
+
+    reading: ImageReading
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """The image can never be read; the reason is a sentence for the report."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Hindered:
+    """A fault of the machine, and not of the image, which is tried again later."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Read | Unreadable | Hindered
+
+OnReading: TypeAlias = Callable[[Sequence[int]], None]
+"""Called with the places of images in their batch before the models read them: their leases are renewed."""
+
+Outcomes: TypeAlias = Callable[[OnReading], Iterator[tuple[int, Outcome]]]
+"""Waits for a batch: the outcome of each image with its place in the batch, each once and in any order. Raises
+ExecutorLost."""
+
+
+class ExecutorLost(Exception):
+    """The executor has ended, with the batches that it had begun.
+
+    Attributes:
+        counts: whether one of their images may be the cause, so that an attempt is counted for them.
+    """
+
+    def __init__(self, message: str, *, counts: bool) -> None:
+        super().__init__(message)
+        self.counts = counts
+
+
+class Executor(Protocol):
+    """Decodes images and has the models read them."""
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it takes one more batch, to decode it, while it reads another."""
+
+    def begin(self, paths: Sequence[Path]) -> Outcomes:
+        """Begins a batch: files of the archive."""
