@@ -52,7 +52,7 @@ class StowDestination:
             raise Rejected("it cannot be sent: it is not a whole DICOM file") from error
         if self._session is None:
             self._session = self._peer.session()
-            self._session.hooks["response"] = [_with_plain_media_type]
+            self._session.hooks["response"].append(_with_plain_media_type)
         with self._peer.answering():
             try:
                 answer = self._peer.client(self._session).store_instances([dataset])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset
-from requests import Response
 
 from dicom_io.attributes import text
 from dicom_io.durable import FULL
@@ -20,7 +19,6 @@ from dicom_io.network.web_peer import WebPeer
 _AS_STORED = (("application/dicom", "*"),)
 """Any transfer syntax, so that the service does not convert (PS3.18 section 8.7.3.5.2)."""
 _PAGE = 1000
-_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -93,23 +91,8 @@ class WebSource:
 
     @contextmanager
     def _client(self) -> Iterator[DICOMwebClient]:
-        with self.peer.session() as session:
-            session.hooks["response"] = [self._read]
+        with self.peer.session(self.limits.max_bytes, "max_image_mb") as session:
             yield self.peer.client(session)
-
-    def _read(self, response: Response, *_: object, **__: object) -> None:
-        """Reads an answer up to the size limit; the requests library has no limit.
-
-        Raises:
-            Rejected: the answer is larger.
-        """
-        content = bytearray()
-        for piece in response.iter_content(_PIECE):
-            content += piece
-            if len(content) > self.limits.max_bytes:
-                response.close()
-                raise Rejected(f"{self.peer} sends more than this node takes (max_image_mb)")
-        response._content = bytes(content)
 
 
 def _all(keyword: str, page: Callable[[int], list[dict[str, dict[str, object]]]]) -> dict[str, Dataset]:

@@ -62,9 +62,14 @@ class WebPeer:
     def __str__(self) -> str:
         return self.url
 
-    def session(self) -> Session:
+    def session(self, most_bytes: int = MOST_BYTES, setting: str = "url") -> Session:
         """An HTTP session with the node's credentials. It follows no redirect, and uses no proxy or credentials of the
-        environment."""
+        environment.
+
+        Args:
+            most_bytes: the longest answer that it reads; see `_read` for what is raised otherwise.
+            setting: what to look at if an answer is longer.
+        """
         session = Session()
         session.trust_env = False  # credentials of ~/.netrc would replace the token
         session.max_redirects = 0  # a redirected POST becomes a GET, whose answer looks like success
@@ -75,6 +80,11 @@ class WebPeer:
             key = self.client_key or self.client_certificate
             session.cert = (str(self.client_certificate), str(key))
         session.headers["Accept"] = JSON
+
+        def read(answer: Response, *_: object, stream: bool = False, **__: object) -> None:
+            self._read(answer, most_bytes, setting, stream=stream)
+
+        session.hooks["response"].append(read)
         return session
 
     def client(self, session: Session) -> DICOMwebClient:
@@ -110,25 +120,28 @@ class WebPeer:
         except OSError as error:
             raise Rejected(f"{self}: ca_file, client_certificate or client_key is not there") from error
 
-    def body(self, answer: Response) -> bytes:
-        """The body of an answer to a request with `stream=True`: at most MOST_BYTES, and no longer than `timeout_s`.
+    def _read(self, answer: Response, most_bytes: int, setting: str, *, stream: bool) -> None:
+        """Reads the body of an answer, unless the request has `stream=True`: the requests library has no limit.
 
         Raises:
-            Unreachable: it does not end in time, or breaks off.
-            Rejected: it is longer.
+            Unreachable: it comes more slowly than 4 MiB in `timeout_s`, or breaks off.
+            Rejected: it is longer than `most_bytes`.
         """
-        deadline, content = time.monotonic() + self.timeout_s, bytearray()
-        with answer:
-            try:
-                while piece := answer.raw.read1(1 << 16, decode_content=True):
-                    content += piece
-                    if len(content) > MOST_BYTES:
-                        raise Rejected(f"{self} answers more than {MOST_BYTES >> 20} MiB: look at url")
-                    if time.monotonic() > deadline:
-                        raise Unreachable(f"{self} does not end its answer within {self.timeout_s:g} s")
-            except BrokenAnswer as error:
-                raise Unreachable(f"{self} does not end its answer within {self.timeout_s:g} s") from error
-        return bytes(content)
+        if stream:
+            return
+        began, content = time.monotonic(), bytearray()
+        try:
+            while piece := answer.raw.read1(1 << 16, decode_content=True):
+                content += piece
+                if len(content) > most_bytes:
+                    answer.close()
+                    raise Rejected(f"{self} answers more than {most_bytes / (1 << 20):.3g} MiB: look at {setting}")
+                if time.monotonic() - began > self.timeout_s * (1 + len(content) / MOST_BYTES):
+                    answer.close()
+                    raise Unreachable(f"{self} does not end its answer within {self.timeout_s:g} s")
+        except BrokenAnswer as error:
+            raise Unreachable(f"{self} does not end its answer within {self.timeout_s:g} s") from error
+        answer._content = bytes(content)
 
     def refused(self, status: int, why: str = "") -> NoReturn:
         """Raises the error for an HTTP status that is none of success.

@@ -88,12 +88,11 @@ class FhirServer:
             self._session = _session(self._peer)
         with self._peer.answering():
             answer = self._session.post(
-                self._peer.url, data=content, headers={"Content-Type": JSON}, timeout=self._peer.timeout_s, stream=True
+                self._peer.url, data=content, headers={"Content-Type": JSON}, timeout=self._peer.timeout_s
             )
-            said = self._peer.body(answer)
-            stored = [str(entry["response"]["status"]) for entry in json.loads(said)["entry"]] if answer.ok else []
+            stored = [str(entry["response"]["status"]) for entry in answer.json()["entry"]] if answer.ok else []
         if not answer.ok:
-            self._refused(answer.status_code, said, path)
+            self._refused(answer.status_code, answer.content, path)
         if len(stored) != entries or not all(status.startswith("2") for status in stored):
             raise Rejected(f"{self._peer} did not store all of the report: look at url")
 

@@ -39,8 +39,8 @@ class StudyFilter:
         since, until: when its first image arrived, UTC seconds since the epoch; `until` itself is excluded.
         unfinished_or_newest: only so many of the newest, and every older one that is not finished, see `unfinished`.
         problems: only what needs a person, see `needing_a_person`.
-        discordant: only where models and radiologist disagree on recall.
-        least_score: only exams whose score (0..1) is at least this.
+        discordant: only where models and radiologist disagree on recall, none in quarantine.
+        least_score: only exams whose score (0..1) is at least this, none in quarantine.
         ids: only these studies.
     """
 
@@ -111,6 +111,9 @@ def _conditions(wanted: StudyFilter) -> Iterator[ColumnElement[bool]]:
         yield Study.discordant.is_(True)
     if wanted.least_score is not None:
         yield Study.score >= wanted.least_score
+    if wanted.discordant or wanted.least_score is not None:
+        # What was said of it may be of another patient, and is not given to programs either.
+        yield Study.state != StudyState.QUARANTINED
     if wanted.ids is not None:
         yield Study.id.in_(wanted.ids)
     if wanted.unfinished_or_newest is not None:

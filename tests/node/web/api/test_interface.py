@@ -157,6 +157,7 @@ def test_nothing_that_was_read_of_a_study_in_quarantine_is_given_and_the_answer_
     road.receive(changed(second, PatientID="another"))
     study = operator.get(f"{V1}/studies/1").json()
     assert (study["state"], study["exam"], study["score"]) == ("quarantined", None, None)
+    assert operator.get(f"{V1}/studies?least_score=0").json()["studies"] == []
     assert "in quarantine" in study["exam_lost"]
     assert [one["score"] for one in operator.get(f"{V1}/studies").json()["studies"]] == [None]
     for address in ("/studies/1/results", "/studies/1/results/1"):
