@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -20,6 +22,24 @@ def write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
     part.replace(path)
     sync_folder(path.parent)
+
+
+def create_durably(path: Path, data: bytes) -> bytes:
+    """Makes a file atomically and durably, unless it is there; returns what it holds, which another process that made
+    it at the same time may have written. Only the user may read it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        Path(part).unlink()
+    sync_folder(path.parent)
+    return path.read_bytes()
 
 
 def sync_folder(folder: Path) -> None:

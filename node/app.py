@@ -6,10 +6,13 @@ Importing this module never imports torch; only the reader's own process (node/r
 from __future__ import annotations
 
 import logging
+import socket
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from pydicom.uid import generate_uid
 
@@ -27,7 +30,8 @@ from models.reference.reference_file import ReferenceUnusable, read_reference
 from models.reference.tenths import Reference
 from models.types.reading import BundleId
 from models.types.words import counted
-from node.archive.leftovers import remove_leftovers
+from node.archive.layout import INCOMING
+from node.archive.leftovers import remove_leftovers, remove_leftovers_of_processes
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
 from node.bundles import open_bundle
@@ -43,6 +47,7 @@ from node.mail.digest import Digest
 from node.operations.descriptors import associations_for, raise_limit
 from node.operations.tracing import Traces
 from node.operations.webhooks import webhook_peer
+from node.parts import EVERYTHING, Part, life_of, process_name, worker_name
 from node.peers import (
     callers,
     commitment_request,
@@ -53,15 +58,17 @@ from node.peers import (
     tls_files,
     window,
 )
-from node.reader.main import reader_name, run_reader
+from node.reader.main import run_reader
 from node.reader.process import ReaderSupervisor
 from node.reporting.reporter import Reporter
 from node.routing import route
 from node.service import Loop, Service, Tick
+from node.store.advisory import lock_in_transaction
 from node.store.clock import ClockWatch, follow, resume, steady
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.events import StudyEvent, Subscriber, subscribe
 from node.store.installation import identity_of
+from node.store.locks import TICKS, Locks
 from node.store.queue import give_back
 from node.studies.closing import close_complete
 from node.studies.completeness import Ladder
@@ -69,6 +76,7 @@ from node.studies.source_counts import Count, ask_sources
 from node.web.main import run_web
 from node.web.process import WebSupervisor
 from node.webhooks.teller import Teller
+from node.workers import give_back_of_the_ended
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +85,38 @@ ASKING_EVERY_S = 10.0
 REJECTING_EVERY_S = 30.0
 MAILING_EVERY_S = 60.0
 TRACING_EVERY_S = 20.0
+LIVING_EVERY_S = 1.0
+ENDED_EVERY_S = 5.0
 MB = 1_000_000
 
 
-def build_service(settings: Settings) -> Service:
-    """Builds the node for these settings.
+@dataclass(frozen=True)
+class _Process:
+    """This process of the node, and what all its parts use.
+
+    Attributes:
+        name: no other process of the node has it; "" with SQLite, where each part runs in one process.
+        parts: what it does.
+    """
+
+    name: str
+    parts: Collection[Part]
+    settings: Settings
+    sessions: Sessions
+    locks: Locks
+    device: Device
+
+    def worker(self, part: Part) -> str:
+        """The name in leases of what it does."""
+        return worker_name(self.settings.receiver.ae_title, part, self.name)
+
+    def alone(self, lock: str) -> Callable[[], bool]:
+        """Whether no other process does what a lock is for."""
+        return partial(self.locks.still_held, lock)
+
+
+def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> Service:
+    """Builds the node for these settings, or some parts of it.
 
     Raises:
         BundleError: the models are missing, their weights are damaged, or they are not signed as the settings require.
@@ -91,15 +126,20 @@ def build_service(settings: Settings) -> Service:
     descriptors = raise_limit()
     sessions = sessions_of(open_database(settings.database))
     bundle = open_bundle(settings)
-    if problems := verify(bundle):
+    if Part.READ in parts and (problems := verify(bundle)):
         raise BundleError("\n".join(problems))
-    _clean_up(settings, sessions)
-    device = _device(settings)
+    locks = Locks(sessions)
+    name = process_name(socket.gethostname(), uuid4()) if locks.are_shared else ""
+    process = _Process(name, parts, settings, sessions, locks, _device(settings))
+    if name:
+        locks.take(life_of(name))
+        log.info("among the processes of the node this one is %s", name)
+    _clean_up(process)
     commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
     return Service(
-        _listener(settings, sessions, list(commitments.values()), descriptors),
-        _loops(settings, sessions, commitments, bundle.id, device, _reference(settings, bundle)),
-        _ticks(settings, sessions, commitments, bundle.id, device),
+        _listener(process, list(commitments.values()), descriptors) if Part.RECEIVE in parts else None,
+        _loops(process, commitments, bundle),
+        _ticks(process, commitments, bundle.id),
         ClockWatch(time.time, steady),
     )
 
@@ -116,13 +156,18 @@ def _reference(settings: Settings, bundle: Bundle) -> Reference | None:
         return None
 
 
-def _clean_up(settings: Settings, sessions: Sessions) -> None:
-    """Cleans up after an earlier run that was killed: gives back its leases, and deletes incomplete files."""
-    with sessions.begin() as session:
-        for worker in (reader_name(settings), reporter_name(settings)):
-            give_back(session, worker, time.time(), counts=True)
-        resume(session, time.time())
-        remove_leftovers(session, settings.data_dir, time.time())
+def _clean_up(process: _Process) -> None:
+    """Cleans up after processes that were killed: gives back their leases, and deletes incomplete files."""
+    settings, now = process.settings, time.time()
+    with process.sessions.begin() as session:
+        lock_in_transaction(session, "cleaning up")  # several processes may start at the same time
+        for part in process.parts:
+            give_back(session, process.worker(part), now, counts=True)
+        if process.name:
+            give_back_of_the_ended(session, process.locks, now)
+        if Part.REPORT in process.parts:
+            resume(session, now)
+            remove_leftovers(session, settings.data_dir, now)
         for name, count in subscribe(session, map(_subscriber, settings.webhooks)).items():
             log.warning("webhook %s is no longer in the settings: %s for it dropped", name, counted(count, "notice"))
         configured = [destination.name for destination in settings.destinations]
@@ -130,49 +175,64 @@ def _clean_up(settings: Settings, sessions: Sessions) -> None:
             log.warning("%s, which is no longer in the settings", waiting_for(name, count))
 
 
-def _loops(
-    settings: Settings,
-    sessions: Sessions,
-    commitments: Mapping[str, Commitment],
-    bundle: BundleId,
-    device: Device,
-    reference: Reference | None,
-) -> list[Loop]:
-    supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings), time.time)
-    reporter = Reporter(
-        sessions=sessions,
-        data_dir=settings.data_dir,
-        destinations=[result_destination(destination) for destination in settings.destinations],
-        router=partial(route, settings.routes),
-        bundle=bundle,
-        device=device,
-        worker=reporter_name(settings),
-        lease_s=settings.reader.lease_s,
-        now=time.time,
-        recall_threshold=settings.birads.recall_threshold,
-        coded_category=settings.birads.coded_category,
-        reference=reference,
-        patient_id_system=settings.installation.patient_id_system or "",
-        language=language_of(settings.language),
-    )
-    loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
-    for destination in settings.destinations:
-        deliverer = _deliverer(destination, settings, sessions, commitments.get(destination.name))
-        loops.append(Loop(f"delivery to {destination.name}", deliverer.run))
-    for webhook in settings.webhooks:
-        loops.append(Loop(f"webhook {webhook.name}", _teller(webhook, settings, sessions, device.identity).run))
-    if settings.hl7.port is not None:
-        loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, sessions).run))
-    if settings.web.port is not None:
+def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bundle) -> list[Loop]:
+    settings, parts = process.settings, process.parts
+    loops = []
+    if process.name:
+        loops.append(Loop("the life of this process", partial(_stay_known, process)))
+    if Part.READ in parts:
+        worker = process.worker(Part.READ)
+        supervisor = ReaderSupervisor(run_reader, (settings, worker), process.sessions, worker, time.time)
+        loops.append(Loop("reader", supervisor.run))
+    if Part.REPORT in parts:
+        loops.append(Loop("reporter", _reporter(process, bundle).run))
+    if Part.DELIVER in parts:
+        for destination in settings.destinations:
+            deliverer = _deliverer(destination, process, commitments.get(destination.name))
+            loops.append(Loop(f"delivery to {destination.name}", deliverer.run))
+        loops += [Loop(f"webhook {webhook.name}", _teller(webhook, process).run) for webhook in settings.webhooks]
+    if Part.RECEIVE in parts and settings.hl7.port is not None:
+        loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, process.sessions).run))
+    if Part.WEB in parts and settings.web.port is not None:
         loops.append(Loop("web page", WebSupervisor(run_web, (settings,), steady).run))
     return loops
 
 
-def _ticks(
-    settings: Settings, sessions: Sessions, commitments: Mapping[str, Commitment], bundle: BundleId, device: Device
-) -> list[Tick]:
-    close = partial(_close, sessions, _ladder(settings), ClockWatch(time.time, steady))
+def _stay_known(process: _Process, stop: threading.Event) -> None:
+    """Holds the lock by which others see that this process has not ended, also after the database was away."""
+    while not stop.wait(LIVING_EVERY_S):
+        process.locks.take(life_of(process.name))
+
+
+def _reporter(process: _Process, bundle: Bundle) -> Reporter:
+    settings = process.settings
+    return Reporter(
+        sessions=process.sessions,
+        data_dir=settings.data_dir,
+        destinations=[result_destination(destination) for destination in settings.destinations],
+        router=partial(route, settings.routes),
+        bundle=bundle.id,
+        device=process.device,
+        worker=process.worker(Part.REPORT),
+        lease_s=settings.reader.lease_s,
+        now=time.time,
+        recall_threshold=settings.birads.recall_threshold,
+        coded_category=settings.birads.coded_category,
+        reference=_reference(settings, bundle),
+        patient_id_system=settings.installation.patient_id_system or "",
+        language=language_of(settings.language),
+    )
+
+
+def _ticks(process: _Process, commitments: Mapping[str, Commitment], bundle: BundleId) -> list[Tick]:
+    """What is done from time to time, by one process of those that report: the others stand by."""
+    if Part.REPORT not in process.parts:
+        return []
+    settings, sessions, alone = process.settings, process.sessions, process.alone(TICKS)
+    close = partial(_close, sessions, _ladder(settings), ClockWatch(time.time, steady), alone)
     ticks = [Tick("closing", CLOSING_EVERY_S, close)]
+    if process.name:
+        ticks.append(Tick("ended processes", ENDED_EVERY_S, _if(alone, partial(_give_back_of_the_ended, process))))
     for destination in settings.destinations:
         if isinstance(destination, ObjectDestination) and destination.rejection_notes:
             writer = RejectionWriter(
@@ -180,29 +240,44 @@ def _ticks(
                 commits=destination.name in commitments,
                 sessions=sessions,
                 data_dir=settings.data_dir,
-                device=device,
+                device=process.device,
                 bundle=bundle,
                 now=time.time,
             )
-            ticks.append(Tick(f"rejection notes to {destination.name}", REJECTING_EVERY_S, writer.run))
+            ticks.append(Tick(f"rejection notes to {destination.name}", REJECTING_EVERY_S, _if(alone, writer.run)))
     counts = {
         sender.ae_title: _count(sender, sender.find_host, sender.find_port, settings)
         for sender in settings.senders
         if sender.find_host is not None and sender.find_port is not None
     }
     if settings.mail.host is not None:
-        ticks.append(Tick("mails", MAILING_EVERY_S, Digest(settings, sessions, time.time).run))
+        ticks.append(Tick("mails", MAILING_EVERY_S, _if(alone, Digest(settings, sessions, time.time).run)))
     if settings.tracing.endpoint is not None:
         traces = Traces(settings.tracing.endpoint, sessions, time.time())
-        ticks.append(Tick("traces", TRACING_EVERY_S, lambda: traces.send(time.time())))
+        ticks.append(Tick("traces", TRACING_EVERY_S, partial(_trace, traces, alone)))
     if counts:
-        ticks.append(Tick("asking", ASKING_EVERY_S, partial(_ask, sessions, counts, settings)))
+        ticks.append(Tick("asking", ASKING_EVERY_S, _if(alone, partial(_ask, sessions, counts, settings))))
     return ticks
 
 
-def reporter_name(settings: Settings) -> str:
-    """The worker name of this node's reporter, used in its leases."""
-    return f"{settings.receiver.ae_title}/reporter"
+def _if(alone: Callable[[], bool], run: Callable[[], None]) -> Callable[[], None]:
+    def when_alone() -> None:
+        if alone():
+            run()
+
+    return when_alone
+
+
+def _trace(traces: Traces, alone: Callable[[], bool]) -> None:
+    if alone():
+        traces.send(time.time())
+    else:
+        traces.pass_over(time.time())  # another process sends them
+
+
+def _give_back_of_the_ended(process: _Process) -> None:
+    with process.sessions.begin() as session:
+        give_back_of_the_ended(session, process.locks, time.time())
 
 
 def _device(settings: Settings) -> Device:
@@ -210,11 +285,12 @@ def _device(settings: Settings) -> Device:
     return Device(identity_of(settings.data_dir, uuid4), installation.station_name, installation.institution_name)
 
 
-def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Commitment], descriptors: int) -> Listener:
-    limits = settings.receiver
+def _listener(process: _Process, commitments: Sequence[Commitment], descriptors: int) -> Listener:
+    settings, sessions, limits = process.settings, process.sessions, process.settings.receiver
     at_once = min(limits.max_associations, associations_for(descriptors))
     if at_once < limits.max_associations:
         log.warning("only %d associations at the same time: too few file descriptors (ulimit -n)", at_once)
+    remove_leftovers_of_processes(settings.data_dir / INCOMING, process.locks)
     receiving = Receiving(
         sessions,
         settings.data_dir,
@@ -228,6 +304,8 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
         time.time,
         partial(route, settings.routes),
         settings.senders,
+        process.locks,
+        process.name,
     )
     return Listener(
         limits.ae_title,
@@ -276,12 +354,15 @@ def _ladder(settings: Settings) -> Ladder:
     return Ladder(closing.four_views_quiet_s, closing.quiet_s, closing.deadline_s)
 
 
-def _close(sessions: Sessions, ladder: Ladder, clock: ClockWatch) -> None:
+def _close(sessions: Sessions, ladder: Ladder, clock: ClockWatch, alone: Callable[[], bool]) -> None:
+    is_alone = alone()
     if moved := clock.set_by():
-        with sessions.begin() as session:
-            follow(session, moved, time.time(), clock.since_s())
+        if is_alone:
+            with sessions.begin() as session:
+                follow(session, moved, time.time(), clock.since_s())
         clock.accept(moved)
-    close_complete(sessions, ladder, time.time())
+    if is_alone:
+        close_complete(sessions, ladder, time.time())
 
 
 def _ask(sessions: Sessions, counts: dict[str, Count], settings: Settings) -> None:
@@ -309,15 +390,16 @@ def _subscriber(webhook: Webhook) -> Subscriber:
     return Subscriber(webhook.name, tuple(map(StudyEvent, webhook.events)), webhook.least_score)
 
 
-def _teller(webhook: Webhook, settings: Settings, sessions: Sessions, installation: UUID) -> Teller:
+def _teller(webhook: Webhook, process: _Process) -> Teller:
     return Teller(
         name=webhook.name,
         peer=webhook_peer(webhook),
         policy=_policy(webhook),
-        sessions=sessions,
-        installation=installation,
-        page=settings.web.address,
+        sessions=process.sessions,
+        installation=process.device.identity,
+        page=process.settings.web.address,
         now=time.time,
+        alone=process.alone(f"webhook {webhook.name}"),
     )
 
 
@@ -325,16 +407,15 @@ def _policy(destination: Destination | Webhook) -> RetryPolicy:
     return RetryPolicy(destination.retry_first_s, destination.retry_ceiling_s, destination.dead_after_s)
 
 
-def _deliverer(
-    destination: AnyDestination, settings: Settings, sessions: Sessions, commitment: Commitment | None
-) -> Deliverer:
+def _deliverer(destination: AnyDestination, process: _Process, commitment: Commitment | None) -> Deliverer:
     return Deliverer(
         name=destination.name,
-        transport=transport(destination, settings.receiver.ae_title, steady, time.sleep),
+        transport=transport(destination, process.settings.receiver.ae_title, steady, time.sleep),
         policy=_policy(destination),
-        sessions=sessions,
-        data_dir=settings.data_dir,
+        sessions=process.sessions,
+        data_dir=process.settings.data_dir,
         now=time.time,
         commitment=commitment,
         window=window(destination),
+        alone=process.alone(f"delivery to {destination.name}"),
     )

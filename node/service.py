@@ -72,6 +72,7 @@ class Service:
     """Runs a listener, loops and ticks until `stop`.
 
     Args:
+        listener: None: this process receives nothing.
         clock: watches the wall clock, which APScheduler uses: when it is set, the ticks are due at once.
         grace_s: time after the stop until associations are aborted.
         stop_s: time for all threads to end; threads that take longer are not waited for.
@@ -79,7 +80,7 @@ class Service:
 
     def __init__(
         self,
-        listener: Listening,
+        listener: Listening | None,
         loops: Sequence[Loop],
         ticks: Sequence[Tick],
         clock: ClockWatch,
@@ -108,7 +109,8 @@ class Service:
         """
         threads = [_thread(loop.name, self._guard, loop) for loop in self._loops]
         scheduler = self._scheduler()
-        self._listener.start()
+        if self._listener is not None:
+            self._listener.start()
         try:
             for thread in threads:
                 thread.start()
@@ -117,7 +119,7 @@ class Service:
                 self._follow_clock(scheduler)
         finally:
             self._stop.set()
-            ending = [_thread("the listener", self._listener.stop, self._grace_s)]
+            ending = [] if self._listener is None else [_thread("the listener", self._listener.stop, self._grace_s)]
             if scheduler.running:
                 ending.append(_thread("a tick", scheduler.shutdown))
             for thread in ending:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
-from dicom_io.durable import sync_folder
+from dicom_io.durable import create_durably
 from models.datasets.case import DatasetError
 from node.archive.layout import PSEUDONYM_KEY
 
@@ -44,7 +41,7 @@ def open_pseudonyms(data_dir: Path) -> Pseudonyms:
     """
     path = data_dir / PSEUDONYM_KEY
     if not path.exists():
-        _make_key(path)
+        create_durably(path, secrets.token_bytes(KEY_BYTES))  # never replaces one that another process made
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise DatasetError(
@@ -52,18 +49,3 @@ def open_pseudonyms(data_dir: Path) -> Pseudonyms:
             "backup. If there is none, delete it: a new key is made, and old split files and exports no longer match."
         )
     return Pseudonyms(key)
-
-
-def _make_key(path: Path) -> None:
-    """Makes the key atomically. Never replaces a key that another process made at the same time."""
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(part, path)
-    finally:
-        Path(part).unlink()
-    sync_folder(path.parent)

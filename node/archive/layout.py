@@ -1,13 +1,14 @@
 """Where each file lies in the data folder. Paths are relative to it, as the database stores them.
 
-    incoming/                                     data sets that are being received
+    incoming/                                     data sets that are being received; with PostgreSQL in one folder for
+                                                  each process that receives
     web-incoming/                                 instances of Store requests (STOW-RS) on their way to the listener
     archive/STUDY/INSTANCE.dcm, INSTANCE_2.dcm    received instances; a corrected header is stored as the next version
     quarantine/STUDY/INSTANCE.dcm                 instances that contradict one in the archive
     readings/IMAGE-TOKEN.npz                      the masks of a reading
     results/STUDY/revision-N/…                    the objects of a report
     hl7-refused/DIGEST.hl7                        HL7 messages that could not be used
-    pseudonyms.key, web.key, node.lock
+    pseudonyms.key, web.key, node.lock, node-PART.lock
 
 STUDY and INSTANCE are UIDs in `archive` and `quarantine`, and row ids of the database elsewhere.
 """
@@ -26,6 +27,7 @@ PSEUDONYM_KEY = Path("pseudonyms.key")
 WEB_KEY = Path("web.key")
 """Signs the sessions of the web page."""
 LOCK = Path("node.lock")
+"""Of the folder; `lock_of_part`: of a part of the node, with SQLite."""
 _RESULTS = Path("results")
 _SUFFIXES = {"FHIR": ".json", "ORU": ".hl7"}
 """Of results that are no DICOM objects."""
@@ -33,6 +35,10 @@ ACKNOWLEDGEMENT = ".ack"
 FHIR_ANSWER = ".answer.json"
 ANSWERS = (ACKNOWLEDGEMENT, FHIR_ANSWER)
 """The suffixes of files with what a destination answered when it refused a message; they have no row."""
+
+
+def lock_of_part(part: str) -> Path:
+    return Path(f"node-{part}.lock")
 
 
 def archived(study_instance_uid: str, sop_instance_uid: str) -> Path:

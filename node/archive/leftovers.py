@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from models.types.words import counted
 from node.archive.layout import ANSWERS, READINGS, results_of
+from node.parts import life_of
+from node.store.locks import Locks
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance, Job, Result
 
@@ -35,6 +38,13 @@ def remove_leftovers(session: Session, data_dir: Path, now: float) -> int:
     if removed:
         log.info("%s deleted that an earlier run of the node had not finished", counted(removed, "file"))
     return removed
+
+
+def remove_leftovers_of_processes(folder: Path, locks: Locks) -> None:
+    """Deletes the folders in `folder` that are named for a process of the node that has ended."""
+    for left in folder.glob("*/"):
+        if locks.is_free(life_of(left.name)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _unnamed(session: Session, data_dir: Path) -> Iterator[Path]:

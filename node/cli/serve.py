@@ -8,6 +8,9 @@ import signal
 import sys
 import threading
 import time
+from typing import Annotated
+
+import typer
 
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
@@ -18,8 +21,17 @@ EXIT_AFTER_S = 0.5
 """Seconds that threads have to end after the service has stopped."""
 
 
-def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="Run only this part: receive, read, report, deliver or web. Several: repeat it, or use commas."),
+]
+
+
+def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None) -> None:
     """Run the node: receive studies, read them, send the results.
+
+    With --only one process runs some parts of the node, and others run the rest, on one data_dir and one queue. With
+    PostgreSQL each part may run in several processes, on several machines.
 
     Stops on SIGTERM or Ctrl-C within 8 seconds, even if a thread hangs: associations are finished or aborted, and
     unfinished reading, reports and deliveries start again at the next start. Every instance that was acknowledged with
@@ -31,17 +43,20 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
     settings = load(config)  # before the slow imports, so that a mistake in the settings is reported at once
     set_up_logging(settings.log_level)
-    log.info("mammo-node %s", starting(settings))
+    from node.parts import parts_of
+
+    parts = parts_of(only or [])
+    log.info("mammo-node %s", starting(settings, parts))
     from sqlalchemy.exc import SQLAlchemyError
 
     from node.app import build_service
-    from node.archive.lock import only_node
+    from node.archive.lock import part_of_a_node
     from node.service import ServiceFailed
     from node.store.database import why_not_opened
 
     try:
-        with only_node(settings.data_dir):
-            service = build_service(settings)
+        with part_of_a_node(settings.data_dir, settings.database, parts):
+            service = build_service(settings, parts)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: service.stop())
             try:

@@ -98,7 +98,7 @@ class Commitment:
         """Assigns due deliveries to a transaction. Those that were in a transaction already have timed out."""
         references = []
         with self.sessions.begin() as session:
-            for delivery in session.scalars(self._due()).all():
+            for delivery in session.scalars(self._due().with_for_update()).all():
                 if delivery.commitment_asked_at is not None:
                     self._send_again(delivery, f"no answer within {self.timeout_s:g} s")
                     continue
@@ -143,6 +143,7 @@ class Commitment:
             select(Delivery)
             .where(Delivery.destination == self.name, Delivery.transaction_uid == transaction_uid)
             .order_by(Delivery.id)
+            .with_for_update()
         ).all()
 
     def _enter(self, delivery: Delivery, report: CommitmentReport) -> None:

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 20
 """Deliveries that are sent before it is asked again which come next: an urgent study waits for no more than these."""
+STAND_BY_S = 1.0
+"""How soon a process that stands by delivers in place of one that has ended."""
 COMMITMENT_EVERY_S = 10.0
 """While something is sent, commitment is requested no sooner than this after the last request, which takes a second, or
 its time-out: an urgent study waits for it. Sooner if as many objects wait as one request names."""
@@ -67,6 +69,7 @@ class Deliverer:
         now: UTC seconds since the epoch.
         commitment: requests storage commitment from the destination; None: a sent delivery is complete.
         window: the hours in which it gets what is not urgent; None: at any time.
+        alone: whether no other process delivers to this destination: it asks again before each object.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Deliverer:
     now: Callable[[], float]
     commitment: Commitment | None = None
     window: Window | None = None
+    alone: Callable[[], bool] = lambda: True
 
     def run(self, stop: threading.Event) -> None:
         """Delivers until `stop` is set."""
@@ -84,6 +88,10 @@ class Deliverer:
         with closing(self.transport), ChangeWatch(self.sessions, self.now) as changes:
             while not stop.is_set():
                 looked_at = self.now()
+                if not self.alone():
+                    self.transport.close()
+                    stop.wait(STAND_BY_S)
+                    continue
                 tried = self.deliver_due(stop)
                 unasked += tried
                 if not tried:
@@ -139,8 +147,10 @@ class Deliverer:
         return min((at for at in (due, opens_at) if at is not None and at > after), default=None)
 
     def _may_leave(self, due: _Due) -> bool:
-        """Whether it may still be sent: since the list was read, its study may have been quarantined, or the window
-        have closed."""
+        """Whether it may still be sent: since the list was read, its study may have been quarantined, the window have
+        closed, or another process have begun to deliver."""
+        if not self.alone():
+            return False
         with read_only(self.sessions) as session:
             return session.execute(self._waiting().where(Delivery.id == due.delivery_id)).first() is not None
 
@@ -201,5 +211,5 @@ class Deliverer:
     @staticmethod
     def _still_waiting(session: Session, due: _Due) -> Delivery | None:
         """The row, unless a person changed its state while it was being sent."""
-        delivery = session.get_one(Delivery, due.delivery_id)
+        delivery = session.get_one(Delivery, due.delivery_id, with_for_update=True)
         return delivery if delivery.state is DeliveryState.WAITING else None

@@ -51,6 +51,7 @@ from node.intake.worker_process import NoAnswer, WorkerProcess
 from node.routing import Decision, Router, everything
 from node.store.database import OneWriter, Sessions
 from node.store.faults import describe_fault, is_passing
+from node.store.locks import Locks
 from node.store.tables import Instance, Result, Study
 from node.store.urgency import Urgency
 from node.studies.lifecycle import Contradiction, raise_urgency
@@ -93,9 +94,12 @@ class Receiving:
         now: Callable[[], float],
         router: Router = everything,
         senders: Sequence[Sender] = (),
+        locks: Locks | None = None,
+        process: str = "",
     ) -> None:
         """`secondary_capture_from`: AE titles whose secondary captures are mammograms; `router`: decides what is
-        read; `senders`: whose settings state how urgent their studies are."""
+        read; `senders`: whose settings state how urgent their studies are; `locks`: of this process, where others
+        receive too, and `process` its name."""
         self._sessions = sessions
         self._data_dir = data_dir
         self._limits = limits
@@ -106,6 +110,8 @@ class Receiving:
         self._pixels = PixelComparison(limits.max_image_pixels)
         self._contents = WorkerProcess(_CONTENT_BYTES, _CONTENT_S)
         self._study_locks = _LockPerStudy()
+        self._locks = Locks(sessions) if locks is None else locks
+        self._process = process
         self._one_writer = OneWriter(sessions)
         for folder in RECEIVED:
             (data_dir / folder).mkdir(parents=True, exist_ok=True)
@@ -116,7 +122,7 @@ class Receiving:
     @property
     def incoming(self) -> Path:
         """The folder for files that are being received; on the archive's file system."""
-        return self._data_dir / INCOMING
+        return self._data_dir / INCOMING / self._process
 
     def refusal(self) -> Answer | None:
         return self._space.refusal()
@@ -137,7 +143,8 @@ class Receiving:
         try:
             if not whole.has_pixels and self._needs_pixels(header, whole.path):
                 return Answer(Status.TRUNCATED, "an image without pixel data: cut short?")
-            with self._study_locks.of(header.study_instance_uid):
+            study = header.study_instance_uid
+            with self._study_locks.of(study), self._locks.holding(f"study {study}"):
                 return self._keep(received, whole, header)
         except NotReadable as error:
             return Answer.shortened(Status.NOT_DICOM, str(error))

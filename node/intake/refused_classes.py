@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from node.store.advisory import lock_in_transaction
 from node.store.database import Sessions
 from node.store.tables import RefusedClass
 
@@ -34,6 +35,7 @@ def enter_refused_classes(sessions: Sessions, calling_ae_title: str, sop_class_u
     association continues."""
     try:
         with sessions.begin() as session:
+            lock_in_transaction(session, "refused classes")  # another process may receive from the same sender
             new = [uid for uid in sop_class_uids if _count(session, calling_ae_title, uid, now)]
     except SQLAlchemyError as fault:
         log.error("SOP classes that were proposed and not accepted are not entered: %s", type(fault).__name__)

@@ -26,13 +26,12 @@ GATHER_S = 0.02
 """How long a batch that is not full waits for more images on a GPU: a study's images arrive one after the other."""
 
 
-def reader_name(settings: Settings) -> str:
-    """The worker name of this node's reader, used in its leases."""
-    return f"{settings.receiver.ae_title}/reader"
+def run_reader(settings: Settings, worker: str) -> None:
+    """The main function of the reader process: loads the bundle once, then reads until the process is ended.
 
-
-def run_reader(settings: Settings) -> None:
-    """The main function of the reader process: loads the bundle once, then reads until the process is ended."""
+    Args:
+        worker: its name in leases.
+    """
     import torch
 
     from models.catalog import load_pipeline
@@ -60,7 +59,7 @@ def run_reader(settings: Settings) -> None:
         executor=LocalExecutor(
             pipeline, _pool(settings, batch) if on_gpu else DecoderHere(settings.receiver.max_image_pixels)
         ),
-        worker=reader_name(settings),
+        worker=worker,
         limits=ReadingLimits(
             batch=batch,
             attempts=settings.reader.attempts,

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.types.exam import ExamImage, ExamReading
+from node.store.advisory import lock_in_transaction
 from node.store.tables import ReadingWeek, Result, Study
 
 WEEK_S = 7 * 86400.0
@@ -40,6 +41,7 @@ def count_reading(session: Session, study: Study, exam: ExamReading, scanners: M
         for instance in study.instances
         if reported_at is None or (instance.read_at is not None and instance.read_at >= reported_at)
     }
+    lock_in_transaction(session, "weeks")  # another process may count at the same time
     images = [image for image in exam.images if image.sop_instance_uid in fresh]
     for image in images:
         row = _row(session, study, image, scanners, now)

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from models.errors import UserError
+from node.store.advisory import lock_in_transaction
 
 BUSY_S = 30.0
 """How long a transaction waits for another program's; a thread waits this long including its turn."""
@@ -194,6 +195,7 @@ def migrate(engine: Engine, to: str = "head") -> None:
     settings = Config()
     settings.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
+        lock_in_transaction(connection, "migration")  # another process of the node may start too
         settings.attributes["connection"] = connection
         command.upgrade(settings, to)
 

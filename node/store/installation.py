@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
-from dicom_io.durable import write_durably
+from dicom_io.durable import create_durably
 from models.errors import UserError
 
 IDENTITY = "installation-id"
@@ -25,13 +25,11 @@ def identity_of(folder: Path, draw: Callable[[], UUID]) -> UUID:
     """
     file = folder / IDENTITY
     try:
-        kept = file.read_text(encoding="ascii", errors="replace").strip()
+        kept = file.read_bytes()
     except FileNotFoundError:
-        drawn = draw()
-        write_durably(file, f"{drawn}\n".encode())
-        return drawn
+        kept = create_durably(file, f"{draw()}\n".encode())
     try:
-        return UUID(kept)
+        return UUID(kept.decode("ascii", errors="replace").strip())
     except ValueError as error:
         raise UnknownInstallation(
             f"{file} holds no UUID: put it back from a backup, or remove it: the node is another device from then on."

@@ -91,9 +91,11 @@ def _take(
     ready = free if kind is JobKind.READ_IMAGE else and_(free, ~unread)
     due = and_(Job.kind == kind, Job.next_at <= now, ready)
     candidates = select(Job.id).where(due).order_by(Job.turn, Job.id).limit(limit)
+    # Apart from the UPDATE, so that PostgreSQL evaluates it once, and no more than `limit` jobs are locked.
+    free_now = candidates.with_for_update(of=Job, skip_locked=True).cte("free_now")
     rows = session.execute(
         moving(Job.state, [JobState.WAITING, JobState.RUNNING], JobState.RUNNING)
-        .where(Job.id.in_(candidates.with_for_update(skip_locked=True).scalar_subquery()))
+        .where(Job.id.in_(select(free_now.c.id)))
         .values(
             worker=worker,
             token=Job.token + 1,
@@ -184,6 +186,8 @@ def _give_back(session: Session, held: ColumnElement[bool], now: float, counts: 
 
 
 def _release(session: Session, held: Claim, state: JobState, values: dict[InstrumentedAttribute[Any], object]) -> None:
+    # The study before its jobs, as whoever receives an image of it: two transactions never wait for each other.
+    session.execute(select(Study.id).where(Study.id == held.study_id).with_for_update())
     outcome = session.execute(
         moving(Job.state, [JobState.RUNNING], state)
         .where(_holds(held))

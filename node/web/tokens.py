@@ -9,7 +9,7 @@ from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from dicom_io.durable import write_durably
+from dicom_io.durable import create_durably
 from node.archive.layout import WEB_KEY
 
 _KEY_BYTES = 32
@@ -73,5 +73,5 @@ def key_of(data_dir: Path) -> bytes:
         key = path.read_bytes()
         if len(key) == _KEY_BYTES:
             return key
-    write_durably(path, secrets.token_bytes(_KEY_BYTES))  # the process's umask keeps it from others
-    return path.read_bytes()
+        path.unlink()
+    return create_durably(path, secrets.token_bytes(_KEY_BYTES))

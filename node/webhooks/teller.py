@@ -16,6 +16,7 @@ from sqlalchemy import Select, or_, select
 from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from dicom_io.network.web_peer import WebPeer
 from node.delivery.backoff import RetryPolicy, next_try
+from node.delivery.deliverer import STAND_BY_S
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
 from node.store.events import TOLD_IN_QUARANTINE
@@ -80,6 +81,7 @@ class Teller:
         page: the address of the node's page, for links; None: there is none.
         installation: part of every message's id.
         now: UTC seconds since the epoch.
+        alone: whether no other process tells this webhook.
     """
 
     name: str
@@ -89,13 +91,17 @@ class Teller:
     installation: UUID
     page: str | None
     now: Callable[[], float]
+    alone: Callable[[], bool] = lambda: True
 
     def run(self, stop: threading.Event) -> None:
         """Tells until `stop` is set."""
         with ChangeWatch(self.sessions, self.now) as changes:
             while not stop.is_set():
                 looked_at = self.now()
-                if not self.tell_due(stop):
+                if not self.alone():
+                    self.peer.close()
+                    stop.wait(STAND_BY_S)
+                elif not self.tell_due(stop):
                     self.peer.close()
                     changes.wait(stop, self._next_due(looked_at))
         self.peer.close()
@@ -148,6 +154,8 @@ class Teller:
 
     def _message(self, number: int) -> Message | None:
         """The message of a notice; None: since the list was read, it may not be told any more."""
+        if not self.alone():
+            return None
         with read_only(self.sessions) as session:
             notice = session.scalar(self._waiting().where(Notice.id == number))
             if notice is None:
@@ -165,7 +173,7 @@ class Teller:
 
     def _told(self, number: int) -> None:
         with self.sessions.begin() as session:
-            notice = session.get(Notice, number)
+            notice = session.get(Notice, number, with_for_update=True)
             if notice is None or notice.state is not DeliveryState.WAITING:
                 return
             notice.state = moved(notice.state, DeliveryState.SENT)
@@ -177,7 +185,7 @@ class Teller:
     def _failed(self, numbers: list[int], error: DestinationError) -> None:
         with self.sessions.begin() as session:
             for number in numbers:
-                notice = session.get(Notice, number)
+                notice = session.get(Notice, number, with_for_update=True)
                 if notice is None or notice.state is not DeliveryState.WAITING:
                     continue
                 notice.attempts += 1

@@ -6,73 +6,23 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
-from pynetdicom import AE, evt
+from killed_nodes import SETTINGS, Pacs, all_sent, running, send
+from pydicom.uid import Comprehensive3DSRStorage
 from road import changed
 from running import RunningNode, eventually
 from sqlalchemy import select
 
 from dicom_io.errors import DestinationError
 from dicom_io.network.peer import Peer
-from dicom_io.network.scu import CStoreDestination, send_files
+from dicom_io.network.scu import CStoreDestination
 from node.demo.studies import DemoStudy
-from node.store.states import DeliveryState, JobKind, JobState, StudyState
-from node.store.tables import Delivery, Instance, Job, Result, Study
+from node.store.states import JobKind
+from node.store.tables import Instance, Result, Study
 
 pytestmark = pytest.mark.acceptance
-
-SETTINGS = """
-[[senders]]
-ae_title = "TEST"
-[closing]
-four_views_quiet_s = 1
-quiet_s = 1
-[reader]
-bundle = "{bundle}"
-[[destinations]]
-name = "pacs"
-ae_title = "PACS"
-host = "127.0.0.1"
-port = {port}
-retry_first_s = 1
-"""
-
-
-class Pacs:
-    """A PACS that records what it has received and can be made to wait while it receives."""
-
-    def __init__(self) -> None:
-        self.stored: list[tuple[str, str]] = []
-        self.held_up = threading.Event()
-        self.go_on = threading.Event()
-        self.go_on.set()
-        self.port = 0
-
-    @contextmanager
-    def listening(self) -> Iterator[Pacs]:
-        ae = AE("PACS")
-        for context in (SegmentationStorage, Comprehensive3DSRStorage):
-            ae.add_supported_context(context)
-        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
-        self.port = server.server_address[1]
-        try:
-            yield self
-        finally:
-            self.go_on.set()
-            server.shutdown()
-
-    def of(self, sop_class: str) -> list[str]:
-        return [uid for kind, uid in self.stored if kind == sop_class]
-
-    def _store(self, event: evt.Event) -> int:
-        self.stored.append((event.request.AffectedSOPClassUID, event.request.AffectedSOPInstanceUID))
-        self.held_up.set()
-        self.go_on.wait()
-        return 0x0000
 
 
 @pytest.fixture
@@ -94,11 +44,6 @@ def node(tmp_path: Path, eager_bundle: Path, pacs: Pacs, request: pytest.Fixture
 in_each_database = pytest.mark.parametrize("node", ["sqlite", "postgresql"], indirect=True)
 
 
-def send(node: RunningNode, *files: Path) -> None:
-    for sent in send_files(Peer("MAMMO_NODE", "127.0.0.1", node.port, 30, "TEST"), files):
-        assert sent.error is None
-
-
 def kill_while(node: RunningNode, kind: JobKind) -> None:
     """SIGKILL while a job of this kind is certain to run: the node is stopped (SIGSTOP) before the queue is read."""
     process = node.process_id
@@ -115,19 +60,6 @@ def kill_while(node: RunningNode, kind: JobKind) -> None:
     eventually(f"a {kind} job is running", caught, every_s=0.002)
     node.kill()
     assert running(node, kind)
-
-
-def running(node: RunningNode, kind: JobKind) -> bool:
-    with node.database() as session:
-        query = select(Job.id).where(Job.kind == kind, Job.state == JobState.RUNNING)
-        return session.scalars(query).first() is not None
-
-
-def all_sent(node: RunningNode) -> bool:
-    with node.database() as session:
-        states = session.scalars(select(Study.state)).all()
-        deliveries = session.scalars(select(Delivery.state)).all()
-    return set(states) == {StudyState.REPORTED} and set(deliveries) == {DeliveryState.SENT}
 
 
 def results(node: RunningNode) -> set[str]:

@@ -54,18 +54,25 @@ class RunningNode:
     """A `mammo-node serve` with its own configuration. Its database can be read while it runs."""
 
     def __init__(
-        self, folder: Path, settings: str, script: Path | None = None, database_url: str | None = None
+        self,
+        folder: Path,
+        settings: str,
+        script: Path | None = None,
+        database_url: str | None = None,
+        data_dir: Path | None = None,
+        only: str = "",
     ) -> None:
         """`settings` is TOML without data_dir and the receiver's port; a [receiver] table must come last in it.
-        `script` runs the command line in place of `python -m node`. `database_url`: of the queue, if it is not the
-        node's usual one."""
+        `script` runs the command line in place of `python -m node`. `database_url`: of the queue, and `data_dir`, if
+        they are not the node's usual ones. `only`: the parts that it runs, if not all."""
         self._program = [sys.executable, *(["-m", "node"] if script is None else [script])]
         self.folder = folder
         self._held = ExitStack()
         self.port = self._held.enter_context(held_port())
         self.config = folder / "node.toml"
         self.log = folder / "node.log"
-        self.data_dir = folder / "data"
+        self.data_dir = data_dir or folder / "data"
+        self._only = only
         folder.mkdir(parents=True, exist_ok=True)
         self._database_url = database_url or f"sqlite:///{self.data_dir / 'queue.sqlite'}"
         queue = f'database_url = "{database_url}"\n' if database_url is not None else ""
@@ -81,12 +88,13 @@ class RunningNode:
     def start(self) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*self._program, "serve", "--config", self.config],
+                [*self._program, "serve", "--config", self.config, *(["--only", self._only] if self._only else [])],
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        eventually("the node listens", self._listens)
+        if not self._only or "receive" in self._only:
+            eventually("the node listens", self._listens)
 
     def kill(self) -> None:
         """SIGKILL for the node's main process alone: its reader has to detect it."""

@@ -14,10 +14,15 @@ from node.web.api.problems import catch_faults, refused, unusable
 from node.web.desk import Desk
 from node.web.dicomweb import search, store
 
+OLD_S = 3600.0
+"""What is younger may be a request that another process of the node is taking."""
+
 
 def build_dicomweb(desk: Desk) -> FastAPI:
-    """The service. What an ended process left of requests is deleted."""
-    shutil.rmtree(desk.settings.data_dir / WEB_INCOMING, ignore_errors=True)
+    """The service. What ended processes left of requests is deleted."""
+    for left in (desk.settings.data_dir / WEB_INCOMING).glob("*"):
+        if left.stat().st_mtime < desk.now() - OLD_S:
+            shutil.rmtree(left, ignore_errors=True)
     service = FastAPI(title="mammo-node", docs_url=None, redoc_url=None, openapi_url=None)
     service.state.desk = desk
     service.state.places = asyncio.Semaphore(store.MOST_AT_ONCE)
