@@ -79,19 +79,22 @@ def true_images(
         except NotReadable as error:
             left_out.append(LeftOut(_place(image), f"its correction cannot be used: {error}"))
             continue
-        # Patients without an ID are distinguished by their study.
-        patient = (image.patient_id,) if image.patient_id else ("", image.study_uid)
         images.append(
             TrueImage(
                 image=image,
                 name=pseudonyms.of("image", image.image_uid),
-                patient=pseudonyms.of("patient", *patient),
+                patient=pseudonym_of_patient(pseudonyms, image.patient_id, image.study_uid),
                 exam=pseudonyms.of("exam", image.study_uid),
                 annotator=pseudonyms.of("annotator", image.creator) if image.creator else "",
                 lesions=_lesions(comparison),
             )
         )
     return tuple(images), tuple(left_out)
+
+
+def pseudonym_of_patient(pseudonyms: Pseudonyms, patient_id: str, study_uid: str) -> str:
+    """A patient's pseudonym. Patients without an ID are distinguished by their study."""
+    return pseudonyms.of("patient", *((patient_id,) if patient_id else ("", study_uid)))
 
 
 def _lesions(comparison: Comparison) -> tuple[TrueLesion, ...]:

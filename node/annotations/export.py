@@ -34,7 +34,7 @@ def export(images: Sequence[TrueImage], data_dir: Path, out: Path) -> None:
         NotEmpty: `out` is not empty; files of two exports must not be mixed.
         NotReadable: a segmentation has become unreadable.
     """
-    _must_be_empty(out)
+    must_be_empty(out)
     for folder in (IMAGES, SEGMENTATIONS):
         (out / folder).mkdir(parents=True)
     written = tuple(_export_one(image, data_dir, out) for image in images)
@@ -49,14 +49,15 @@ def export_as(layout: Layout, images: Sequence[TrueImage], data_dir: Path, out: 
         NotEmpty: `out` is not empty.
         DatasetError: an image is missing or damaged.
     """
-    _must_be_empty(out)
+    must_be_empty(out)
     out.mkdir(parents=True, exist_ok=True)
     cases = cases_of_images(images, data_dir, CaseReader())
     write_cases(cases.cases, layout, out)
     return cases.left_out
 
 
-def _must_be_empty(out: Path) -> None:
+def must_be_empty(out: Path) -> None:
+    """Raises NotEmpty."""
     if out.exists() and any(out.iterdir()):
         raise NotEmpty(f"{out} is not empty: give a new or an empty folder.")
 

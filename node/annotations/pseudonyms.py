@@ -6,8 +6,10 @@ import hashlib
 import hmac
 import secrets
 from pathlib import Path
+from uuid import UUID
 
 from dicom_io.durable import create_durably
+from dicom_io.uids import uid_of
 from models.datasets.case import DatasetError
 from node.archive.layout import PSEUDONYM_KEY
 
@@ -29,6 +31,11 @@ class Pseudonyms:
             parts: the ID or UIDs to replace.
         """
         return hmac.new(self._key, "\0".join((what, *parts)).encode(), hashlib.sha256).hexdigest()[:_LENGTH]
+
+    def uid(self, uid: str) -> str:
+        """The UID that replaces one (PS3.5 section B.2)."""
+        digest = hmac.new(self._key, "\0".join(("uid", uid)).encode(), hashlib.sha256).digest()
+        return uid_of(UUID(bytes=digest[:16], version=5))
 
 
 def open_pseudonyms(data_dir: Path) -> Pseudonyms:

@@ -5,7 +5,7 @@ Everything here only reads. Whether a segmentation counts is decided at each cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,14 @@ class Annotations:
 
     images: tuple[AnnotatedImage, ...]
     not_counted: tuple[NotCounted, ...]
+
+
+def of_studies(annotations: Annotations, ids: Collection[int]) -> Annotations:
+    """Those of some studies, by their ids in the database."""
+    return Annotations(
+        tuple(image for image in annotations.images if image.study_id in ids),
+        tuple(other for other in annotations.not_counted if other.study_id in ids),
+    )
 
 
 def read_annotations(session: Session, data_dir: Path) -> Annotations:

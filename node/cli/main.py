@@ -21,6 +21,7 @@ from node.cli.database import database_commands
 from node.cli.deliveries import delivery_commands
 from node.cli.demo import demo
 from node.cli.evaluate import evaluate
+from node.cli.export import export
 from node.cli.models_command import models
 from node.cli.phantom import phantom
 from node.cli.pull import pull
@@ -52,7 +53,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for command in (demo, check, serve, read, status, retry, reread, reference, send, pull, conformance):
+    for command in (demo, check, serve, read, status, retry, reread, reference, send, pull, export, conformance):
         app.command()(command)
     for research_command in (phantom, evaluate, ablate):
         app.command()(research_command)

@@ -82,7 +82,7 @@ def find_studies(session: Session, wanted: StudyFilter, before: int | None = Non
     """
     if wanted.destination is not None and not _has_deliveries(session, wanted.destination):
         return StudyPage((), None)  # without looking at every study
-    query = select(Study).where(*_conditions(wanted)).order_by(Study.id.desc()).limit(limit + 1)
+    query = select(Study).where(*conditions(wanted)).order_by(Study.id.desc()).limit(limit + 1)
     if before is not None:
         query = query.where(Study.id < before)
     found = session.scalars(query.options(selectinload(Study.instances))).all()
@@ -95,7 +95,8 @@ def _has_deliveries(session: Session, destination: str) -> bool:
     return bool(session.scalar(select(exists().where(*by_index))))
 
 
-def _conditions(wanted: StudyFilter) -> Iterator[ColumnElement[bool]]:
+def conditions(wanted: StudyFilter) -> Iterator[ColumnElement[bool]]:
+    """Of a query for the studies that are wanted."""
     if wanted.state is StudyState.REPORTED:
         # Nearly all are: no index is used for this, so that they are read in the order of the list.
         yield Study.state.not_in(set(StudyState) - {StudyState.REPORTED})
