@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 
+from config.audit import Audit
 from config.bundles import Bundles
 from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, Uri, matching
 from config.hl7 import Hl7
@@ -151,6 +152,7 @@ class Settings(BaseSettings):
     tracing: Tracing = Tracing()
     oidc: Oidc = Oidc()
     mail: Mail = Mail()
+    audit: Audit = Audit()
     destinations: tuple[AnyDestination, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -242,6 +244,7 @@ def load(path: Path) -> Settings:
         "web": settings.web.beside(folder),
         "oidc": settings.oidc.beside(folder),
         "mail": settings.mail.beside(folder),
+        "audit": settings.audit.beside(folder),
         "senders": tuple(sender.beside(folder) for sender in settings.senders),
         "destinations": tuple(_beside(to, folder) for to in settings.destinations),
         "webhooks": tuple(webhook.beside(folder) for webhook in settings.webhooks),

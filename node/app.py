@@ -34,6 +34,7 @@ from node.archive.layout import INCOMING
 from node.archive.leftovers import remove_leftovers, remove_leftovers_of_processes
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
+from node.audit.recording import Recording
 from node.bundles import open_bundle
 from node.delivery.backoff import RetryPolicy
 from node.delivery.commitment import Commitment
@@ -87,6 +88,8 @@ MAILING_EVERY_S = 60.0
 TRACING_EVERY_S = 20.0
 LIVING_EVERY_S = 1.0
 ENDED_EVERY_S = 5.0
+RECORDING_EVERY_S = 5.0
+"""Images of a study that come within this time are one line of the audit trail."""
 MB = 1_000_000
 
 
@@ -136,12 +139,16 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
         log.info("among the processes of the node this one is %s", name)
     _clean_up(process)
     commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
-    return Service(
+    audit = Recording(settings, sessions, parts, process.alone(TICKS), time.time)
+    service = Service(
         _listener(process, list(commitments.values()), descriptors) if Part.RECEIVE in parts else None,
-        _loops(process, commitments, bundle),
-        _ticks(process, commitments, bundle.id),
+        [*_loops(process, commitments, bundle), *([Loop("audit trail to syslog", audit.send)] if audit.sends else [])],
+        [*_ticks(process, commitments, bundle.id), Tick("audit trail", RECORDING_EVERY_S, audit.record)],
         ClockWatch(time.time, steady),
+        ended=audit.end,
     )
+    audit.begin()
+    return service
 
 
 def _reference(settings: Settings, bundle: Bundle) -> Reference | None:

@@ -74,6 +74,7 @@ class Service:
     Args:
         listener: None: this process receives nothing.
         clock: watches the wall clock, which APScheduler uses: when it is set, the ticks are due at once.
+        ended: called when the threads have ended, with why the service failed, or "".
         grace_s: time after the stop until associations are aborted.
         stop_s: time for all threads to end; threads that take longer are not waited for.
     """
@@ -86,6 +87,7 @@ class Service:
         clock: ClockWatch,
         grace_s: float = 2,
         stop_s: float = 4,
+        ended: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._listener = listener
         self._loops = loops
@@ -93,6 +95,7 @@ class Service:
         self._clock = clock
         self._grace_s = grace_s
         self._stop_s = stop_s
+        self._ended = ended
         self._stop = threading.Event()
         self._faults: list[str] = []
 
@@ -125,6 +128,7 @@ class Service:
             for thread in ending:
                 thread.start()
             self._wait_for([*ending, *(thread for thread in threads if thread.ident is not None)])
+            self._ended(self._faults[0] if self._faults else "")
         if self._faults:
             raise ServiceFailed(self._faults[0])
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from functools import reduce
 from ipaddress import ip_address
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -108,7 +109,7 @@ class AuditMessage:
     why: str = ""
 
     def xml(self, source: AuditSource) -> str:
-        """The message by the schema of PS3.15 section A.5.1, in one line."""
+        """The message by the schema of PS3.15 section A.5.1, in one line of ASCII."""
         root = Element("AuditMessage")
         event = SubElement(
             root,
@@ -130,7 +131,8 @@ class AuditMessage:
         SubElement(reports, "AuditSourceTypeCode", {"csd-code": _APPLICATION_SERVER})
         for audited in self.objects:
             _object(root, audited)
-        return ElementTree.tostring(root, encoding="unicode")
+        encoded: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=False)
+        return encoded.decode("ascii")
 
 
 def patient_object(patient_id: str) -> AuditedObject:
@@ -144,14 +146,20 @@ def study_object(study_instance_uid: str, sop_classes: Iterable[tuple[str, int]]
     return AuditedObject(study_instance_uid, STUDY_INSTANCE_UID, "2", "3", name=name, sop_classes=counts)
 
 
-def merged(messages: Iterable[AuditMessage]) -> list[AuditMessage]:
-    """The same with one message for instances of a study that were transferred alike, which has their number and the
-    time of the last: a transfer of four images is one event, and not four."""
-    kept: dict[AuditMessage, AuditMessage] = {}
-    for number, message in enumerate(messages):
-        key = _without_counts(message) if message.event == INSTANCES_TRANSFERRED else replace(message, at=float(number))
-        kept[key] = _together(kept[key], message) if key in kept else message
-    return list(kept.values())
+def alike(messages: Sequence[AuditMessage]) -> list[list[int]]:
+    """Which messages are one event: those of instances of a study that were transferred alike, as a transfer of four
+    images is one event and not four. Their places in `messages`."""
+    groups: dict[AuditMessage, list[int]] = {}
+    for place, message in enumerate(messages):
+        transferred = message.event == INSTANCES_TRANSFERRED
+        key = _without_counts(message) if transferred else replace(message, at=float(place))
+        groups.setdefault(key, []).append(place)
+    return list(groups.values())
+
+
+def together(messages: Sequence[AuditMessage]) -> AuditMessage:
+    """One message for several that are alike, with the number of all instances and the time of the last."""
+    return reduce(_together, messages)
 
 
 def moment(at: float) -> str:

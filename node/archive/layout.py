@@ -8,6 +8,7 @@
     readings/IMAGE-TOKEN.npz                      the masks of a reading
     results/STUDY/revision-N/…                    the objects of a report
     hl7-refused/DIGEST.hl7                        HL7 messages that could not be used
+    audit/2026-11-30.log                          the audit trail; audit/sent, audit/settings.json, audit/lock
     pseudonyms.key, web.key, node.lock, node-PART.lock
 
 STUDY and INSTANCE are UIDs in `archive` and `quarantine`, and row ids of the database elsewhere.
@@ -23,6 +24,11 @@ RECEIVED = (INCOMING, ARCHIVE, QUARANTINE)
 WEB_INCOMING = Path("web-incoming")
 READINGS = Path("readings")
 HL7_REFUSED = Path("hl7-refused")
+AUDIT = Path("audit")
+AUDIT_SENT = AUDIT / "sent"
+"""The number of the last line that the syslog receiver has."""
+AUDITED_SETTINGS = AUDIT / "settings.json"
+"""The settings of the last start, to tell which were changed."""
 PSEUDONYM_KEY = Path("pseudonyms.key")
 WEB_KEY = Path("web.key")
 """Signs the sessions of the web page."""

@@ -4,15 +4,16 @@ was rolled back has none. `recorder` writes them into the trail (docs/audit.md).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from socket import gethostname
 
 from pydantic import TypeAdapter
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dicom_io.audit.codes import INSTANCES_ACCESSED, STUDY_DELETED
+from dicom_io.audit.codes import AUDIT_LOG_USED, INSTANCES_ACCESSED, STUDY_DELETED, URI
 from dicom_io.audit.message import Action, AuditedObject, AuditMessage, patient_object, study_object
-from node.audit.actors import Actor
+from node.audit.actors import Actor, this_process
 from node.store.tables import AuditEvent, Instance, Study
 
 MESSAGES = TypeAdapter(AuditMessage)
@@ -21,7 +22,8 @@ MESSAGES = TypeAdapter(AuditMessage)
 
 def enter(session: Session, message: AuditMessage) -> None:
     """Enters an event."""
-    session.add(AuditEvent(host=gethostname(), message=MESSAGES.dump_python(message, mode="json")))
+    row = MESSAGES.dump_python(message, mode="json")
+    session.add(AuditEvent(host=gethostname(), at=message.at, message=row))
 
 
 def enter_study_deleted(session: Session, study: Study, by: Actor, now: float) -> None:
@@ -40,6 +42,13 @@ def enter_instances_deleted(
     """
     of_study = objects_of(session, study, sop_classes)
     enter(session, AuditMessage(INSTANCES_ACCESSED, Action.DELETE, now, (by.participant(),), of_study))
+
+
+def enter_log_used(session: Session, folder: Path, by: Actor, now: float) -> None:
+    """Audit Log Used (section A.5.3.2): somebody read the trail."""
+    log = AuditedObject(folder.as_uri(), URI, "2", "13", "Security Audit Log")
+    who = by.participant(), this_process()
+    enter(session, AuditMessage(AUDIT_LOG_USED, Action.READ, now, who, (log,)))
 
 
 def instances_of(session: Session, study: Study) -> dict[str, int]:

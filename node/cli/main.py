@@ -13,6 +13,7 @@ import typer
 from models.errors import UserError
 from node.cli.ablate import ablate
 from node.cli.annotations import annotation_commands
+from node.cli.audit import audit_commands
 from node.cli.birads import birads_commands
 from node.cli.check import check
 from node.cli.config_show import config_show
@@ -70,6 +71,7 @@ def build() -> typer.Typer:
     app.add_typer(user_commands, name="users")
     app.add_typer(token_commands, name="tokens")
     app.add_typer(webhook_commands, name="webhooks")
+    app.add_typer(audit_commands, name="audit")
     return app
 
 

@@ -465,21 +465,19 @@ class AuditEvent(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     host: Mapped[str]
     """The name of the machine on which it happened."""
+    at: Mapped[float]
     message: Mapped[dict[str, object]]
     """A dicom_io.audit.message.AuditMessage. With the patient's ID: never logged."""
-    trail: Mapped[str | None]
-    """The trail in which it is being written; None: it is in none so far."""
-    line: Mapped[int | None]
-    """The number of its line there."""
+    line: Mapped[int | None] = mapped_column(index=True)
+    """The number of its line in the trail, which is being written; None: it has none so far."""
 
 
 class AuditTrail(Table):
-    """The trail of one data folder: how far it was written, so that a file that was cut is noticed."""
+    """One row: how far the audit trail was written, so that files that were cut are noticed."""
 
     __tablename__ = "audit_trail"
 
-    name: Mapped[str] = mapped_column(primary_key=True)
-    """The installation's identity."""
+    id: Mapped[int] = mapped_column(primary_key=True)
     lines: Mapped[int]
     digest: Mapped[str]
     """Of the last line; see node/audit/trail.py."""

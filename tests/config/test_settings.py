@@ -236,3 +236,15 @@ def test_a_fhir_server_has_the_settings_of_a_web_service_and_no_objects(toml, tm
     assert (server.kind, server.url, server.bearer_token_file) == ("fhir", "https://a/r4", tmp_path / "token")
     with pytest.raises(SettingsError, match=r"destinations\.0\.profile: there is no such setting"):
         load(toml(written + 'profile = "all"'))
+
+
+def test_patients_ids_go_over_udp_only_where_that_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('data_dir = "d"\n[audit]\nsyslog_host = "audit"\ntls = { ca_file = "ca.pem" }\n')
+    audit = load(file).audit
+    assert (audit.syslog_transport, audit.port) == ("tls", 6514)
+    assert audit.tls is not None
+    assert audit.tls.ca_file == tmp_path / "ca.pem"
+    file.write_text(file.read_text() + 'syslog_transport = "udp"\n')
+    with pytest.raises(SettingsError, match="UDP would show patients' IDs"):
+        load(file)

@@ -19,9 +19,10 @@ from dicom_io.audit.message import (
     AuditSource,
     Outcome,
     Participant,
-    merged,
+    alike,
     patient_object,
     study_object,
+    together,
 )
 
 HERE = AuditSource("node-1", "A hospital")
@@ -74,9 +75,6 @@ def test_no_identifier_makes_a_message_that_cannot_be_read(identifier: str) -> N
 def test_images_that_were_transferred_alike_are_one_message_with_their_number() -> None:
     other = transfer(3.0, study="1.9")
     deleted = [AuditMessage(STUDY_DELETED, Action.DELETE, at, (Participant("x"),)) for at in (1.0, 1.0)]
-    assert merged([transfer(1.0), deleted[0], transfer(2.0, 2), other, deleted[1], transfer(1.5)]) == [
-        transfer(2.0, 4),
-        deleted[0],
-        other,
-        deleted[1],
-    ]
+    messages = [transfer(1.0), deleted[0], transfer(2.0, 2), other, deleted[1], transfer(1.5)]
+    groups = [[messages[place] for place in places] for places in alike(messages)]
+    assert [together(group) for group in groups] == [transfer(2.0, 4), deleted[0], other, deleted[1]]

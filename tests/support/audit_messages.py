@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from node.audit.trail import Trail
+
 SCHEMA = Path(__file__).with_name("audit_message.rnc")
+
+
+def trail_in(folder: Path) -> Trail:
+    """A trail whose folder is there."""
+    trail = Trail(folder)
+    with trail.alone():
+        return trail
 
 
 def assert_valid(messages: Iterable[str], folder: Path) -> None:

@@ -18,18 +18,19 @@ def upgrade() -> None:
         "audit_event",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("host", sa.String(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
         sa.Column("message", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("trail", sa.String(), nullable=True),
         sa.Column("line", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_audit_event"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_audit_event_line", "audit_event", ["line"])
     op.create_table(
         "audit_trail",
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("lines", sa.Integer(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_audit_trail"),
+        sa.PrimaryKeyConstraint("id", name="pk_audit_trail"),
     )
 
 

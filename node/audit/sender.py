@@ -1,0 +1,99 @@
+"""Sends the lines of the trail to a syslog receiver, in their order. The trail is the buffer while it is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dicom_io.audit.syslog import SyslogReceiver
+from dicom_io.durable import write_durably
+from dicom_io.errors import Unreachable
+from node.audit.trail import Trail, TrailReader
+from node.delivery.backoff import RetryPolicy, next_try
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 500
+AT_ONCE_BY_UDP = 50
+"""A receiver keeps about so many messages that it has not read yet, and UDP loses those beyond."""
+LOOK_EVERY_S = 1.0
+UDP_PAUSE_S = 0.1
+_RETRIES = RetryPolicy(first_s=1.0, ceiling_s=60.0, dead_after_s=float("inf"))
+_LAST_TRY_S = 1.0
+
+
+@dataclass
+class Sender:
+    """Sends a trail to a receiver.
+
+    Attributes:
+        leads: whether this process sends, and no other.
+        sent: the file with the number of the last line that the receiver has. After a kill it may get lines again, with
+            the same numbers (sequenceId).
+    """
+
+    trail: Trail
+    receiver: SyslogReceiver
+    sent: Path
+    leads: Callable[[], bool]
+    _reader: TrailReader | None = field(default=None, init=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def run(self, stop: threading.Event) -> None:
+        """Sends until `stop` is set."""
+        failed, said = 0, ""
+        while not stop.is_set():
+            try:
+                wait_s = self._send_some(self.receiver)
+            except Unreachable as fault:
+                failed += 1
+                if str(fault) != said:
+                    said = str(fault)
+                    log.warning("the audit trail waits in its files: %s", said)
+                wait_s = next_try(_RETRIES, failed, 0.0, 0.0) or 0.0
+            else:
+                if failed:
+                    log.info("the audit trail is sent again")
+                failed, said = 0, ""
+            stop.wait(wait_s)
+
+    def last_try(self) -> None:
+        """Sends what is left when the node ends, with little patience: the rest is sent after its next start."""
+        if self._turn.acquire(blocking=False):
+            self._turn.release()
+            try:
+                self._send_some(replace(self.receiver, timeout_s=min(self.receiver.timeout_s, _LAST_TRY_S)))
+            except Unreachable as fault:
+                log.warning("the audit trail waits in its files: %s", fault)
+
+    def _send_some(self, receiver: SyslogReceiver) -> float:
+        """Sends the next lines; returns the seconds until the next should be sent.
+
+        Raises:
+            Unreachable: the receiver is away.
+        """
+        with self._turn:
+            if not self.leads():
+                self._reader = None
+                return LOOK_EVERY_S
+            if self._reader is None:
+                self._reader = TrailReader(self.trail, last_sent(self.sent))
+            by_udp = receiver.tls is None
+            lines = self._reader.next_lines(AT_ONCE_BY_UDP if by_udp else AT_ONCE)
+            if not lines:
+                return LOOK_EVERY_S
+            receiver.send([line.message for line in lines])
+            self._reader.took(lines)
+            write_durably(self.sent, f"{lines[-1].number}\n".encode())
+            return UDP_PAUSE_S if by_udp else 0.0
+
+
+def last_sent(file: Path) -> int:
+    """The number of the last line that the receiver has; 0: none, or the file is damaged, and all are sent again."""
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0
