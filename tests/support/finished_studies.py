@@ -54,6 +54,9 @@ def fill(engine: Engine, studies: int) -> None:
     with engine.begin() as connection:
         for table in (Study, Instance, Job, Result, Delivery):
             _copy(connection, table, studies)
+            if connection.dialect.name == "postgresql":  # its counter does not follow ids that were written
+                sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
+                connection.execute(select(func.setval(sequence, select(func.max(table.id)).scalar_subquery())))
         revised = Result.study_id % REVISED_EACH == 0
         replaced = select(Result.id).where(revised, Result.kind == ResultKind.SR)
         connection.execute(update(Study).where(Study.id % REVISED_EACH == 0).values(revision=2))

@@ -53,9 +53,13 @@ class PostgreSQL:
 
 
 @contextmanager
-def debian_postgresql() -> Iterator[PostgreSQL]:
+def debian_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
     """PostgreSQL in a folder of its own; the test is skipped where it is not installed. It refuses to run as root, and
-    runs as Debian's user postgres then."""
+    runs as Debian's user postgres then.
+
+    Args:
+        durable: it writes to the disk at each commit; tests of the node need not wait for that.
+    """
     programs = sorted(Path(_PROGRAMS).glob("*/bin/postgres"))
     if not programs:
         pytest.skip("PostgreSQL is not installed (Debian package postgresql-15)")
@@ -78,7 +82,12 @@ def debian_postgresql() -> Iterator[PostgreSQL]:
     ]
     subprocess.run(initialise, check=True, capture_output=True, cwd="/", user=user)
     with held_port() as port:
-        settings = ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "fsync=off", f"port={port}"]
+        settings = [
+            "listen_addresses=127.0.0.1",
+            f"unix_socket_directories={folder}",
+            f"fsync={'on' if durable else 'off'}",
+            f"port={port}",
+        ]
         options = " ".join(f"-c {setting}" for setting in settings)
         control: list[str | Path] = [bin_folder / "pg_ctl", "-D", folder / "data", "-w"]
         start: list[str | Path] = [*control, "-o", options, "-l", folder / "log", "start"]
