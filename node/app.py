@@ -68,7 +68,7 @@ from node.store.advisory import lock_in_transaction
 from node.store.clock import ClockWatch, follow, resume, steady
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.events import StudyEvent, Subscriber, subscribe
-from node.store.installation import identity_of
+from node.store.installation import belongs_here, identity_of
 from node.store.locks import TICKS, Locks
 from node.store.queue import give_back
 from node.studies.closing import close_complete
@@ -124,6 +124,7 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
     Raises:
         BundleError: the models are missing, their weights are damaged, or they are not signed as the settings require.
         UnknownInstallation: the file with the installation's identity is damaged.
+        OtherDataFolder: the queue belongs to another one.
         NotListening: the address for HL7 messages cannot be used.
     """
     descriptors = raise_limit()
@@ -134,6 +135,8 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
     locks = Locks(sessions)
     name = process_name(socket.gethostname(), uuid4()) if locks.are_shared else ""
     process = _Process(name, parts, settings, sessions, locks, _device(settings))
+    with sessions.begin() as session:
+        belongs_here(session, process.device.identity, settings.data_dir)
     if name:
         locks.take(life_of(name))
         log.info("among the processes of the node this one is %s", name)

@@ -481,3 +481,12 @@ class AuditTrail(Table):
     lines: Mapped[int]
     digest: Mapped[str]
     """Of the last line; see node/audit/trail.py."""
+
+
+class DataFolder(Table):
+    """The data folder that the queue's paths are in: one row, from the first start on."""
+
+    __tablename__ = "data_folder"
+
+    installation: Mapped[str] = mapped_column(primary_key=True)
+    """The identity in it (installation.py)."""

@@ -13,7 +13,8 @@ from road import Road, changed
 from config.settings import SettingsError, load
 from node.demo.studies import DemoStudy
 from node.reporting.reporter import Reporter
-from node.store.installation import IDENTITY, UnknownInstallation, identity_of
+from node.store.database import open_database, sessions_of
+from node.store.installation import IDENTITY, OtherDataFolder, UnknownInstallation, belongs_here, identity_of
 
 pytestmark = pytest.mark.slow
 
@@ -112,3 +113,14 @@ def test_an_unknown_time_zone_is_reported(name: str, tmp_path: Path) -> None:
     config.write_text(f'data_dir = "d"\ntime_zone = "{name}"\n')
     with pytest.raises(SettingsError, match="time_zone: no time zone of this name"):
         load(config)
+
+
+def test_a_queue_works_in_its_own_data_folder_only(tmp_path, queue_url):
+    engine = open_database(queue_url)
+    sessions, its, other = sessions_of(engine), uuid4(), uuid4()
+    for _ in range(2):
+        with sessions.begin() as session:
+            belongs_here(session, its, tmp_path)
+    with pytest.raises(OtherDataFolder, match=f"{its} in its file .* has {other}"), sessions.begin() as session:
+        belongs_here(session, other, tmp_path)
+    engine.dispose()
