@@ -27,6 +27,7 @@ from config.mail import Mail
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.oidc import Oidc
 from config.peers import AnyDestination, AnySource, ByTls, Sender, WebService
+from config.retention import Retention
 from config.tls import TlsListener
 from config.tracing import Tracing
 from config.web import Web
@@ -148,6 +149,7 @@ class Settings(BaseSettings):
     birads: Birads = Birads()
     hl7: Hl7 = Hl7()
     review: Review = Review()
+    retention: Retention = Retention()
     web: Web = Web()
     tracing: Tracing = Tracing()
     oidc: Oidc = Oidc()
@@ -202,6 +204,16 @@ class Settings(BaseSettings):
         asks = self.receiver.tls is not None and self.receiver.tls.client_certificates
         if named := [sender.ae_title for sender in self.senders if sender.certificates and not asks]:
             raise ValueError(f"senders: certificates of {', '.join(named)} need [receiver.tls] that asks for them")
+        return self
+
+    @model_validator(mode="after")
+    def _purges_before_it_refuses(self) -> Settings:
+        below, refused = self.retention.purge_below_free_mb, self.receiver.min_free_mb
+        if below is not None and below <= refused:
+            raise ValueError(
+                f"retention.purge_below_free_mb must be more than receiver.min_free_mb ({refused}): "
+                "space is freed before images are refused"
+            )
         return self
 
     @property

@@ -32,8 +32,10 @@ from models.types.reading import BundleId
 from models.types.words import counted
 from node.archive.layout import INCOMING
 from node.archive.leftovers import remove_leftovers, remove_leftovers_of_processes
+from node.archive.space import Space, space_of
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
+from node.audit.actors import retention
 from node.audit.recording import Recording
 from node.bundles import open_bundle
 from node.delivery.backoff import RetryPolicy
@@ -62,6 +64,7 @@ from node.peers import (
 from node.reader.main import run_reader
 from node.reader.process import ReaderSupervisor
 from node.reporting.reporter import Reporter
+from node.retention.purge import Purge
 from node.routing import route
 from node.service import Loop, Service, Tick
 from node.store.advisory import lock_in_transaction
@@ -90,6 +93,9 @@ LIVING_EVERY_S = 1.0
 ENDED_EVERY_S = 5.0
 RECORDING_EVERY_S = 5.0
 """Images of a study that come within this time are one line of the audit trail."""
+MEASURING_EVERY_S = 20.0
+PURGING_EVERY_S = 600.0
+FREEING_EVERY_S = 20.0
 MB = 1_000_000
 
 
@@ -143,10 +149,15 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
     _clean_up(process)
     commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
     audit = Recording(settings, sessions, parts, process.alone(TICKS), time.time)
+    space = space_of(settings)
     service = Service(
-        _listener(process, list(commitments.values()), descriptors) if Part.RECEIVE in parts else None,
+        _listener(process, space, list(commitments.values()), descriptors) if Part.RECEIVE in parts else None,
         [*_loops(process, commitments, bundle), *([Loop("audit trail to syslog", audit.send)] if audit.sends else [])],
-        [*_ticks(process, commitments, bundle.id), Tick("audit trail", RECORDING_EVERY_S, audit.record)],
+        [
+            *_ticks(process, commitments, bundle.id),
+            *_space_ticks(process, space),
+            Tick("audit trail", RECORDING_EVERY_S, audit.record),
+        ],
         ClockWatch(time.time, steady),
         ended=audit.end,
     )
@@ -270,7 +281,7 @@ def _ticks(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
     return ticks
 
 
-def _if(alone: Callable[[], bool], run: Callable[[], None]) -> Callable[[], None]:
+def _if(alone: Callable[[], bool], run: Callable[[], object]) -> Callable[[], None]:
     def when_alone() -> None:
         if alone():
             run()
@@ -290,12 +301,28 @@ def _give_back_of_the_ended(process: _Process) -> None:
         give_back_of_the_ended(session, process.locks, time.time())
 
 
+def _space_ticks(process: _Process, space: Space) -> list[Tick]:
+    """What watches the disk, and deletes what the settings say."""
+    settings, parts = process.settings, process.parts
+    ticks = []
+    if settings.receiver.quota_mb is not None and {Part.RECEIVE, Part.REPORT} & set(parts):
+        ticks.append(Tick("measuring", MEASURING_EVERY_S, space.measure))
+    if Part.REPORT in parts:
+        alone = process.alone(TICKS)
+        purge = Purge(process.sessions, settings, time.time, space.free, retention(), space.gave_back)
+        if settings.retention.is_on:
+            ticks.append(Tick("retention", PURGING_EVERY_S, _if(alone, purge.by_age)))
+        if settings.retention.purge_below_free_mb is not None:
+            ticks.append(Tick("freeing space", FREEING_EVERY_S, _if(alone, purge.for_space)))
+    return ticks
+
+
 def _device(settings: Settings) -> Device:
     installation = settings.installation
     return Device(identity_of(settings.data_dir, uuid4), installation.station_name, installation.institution_name)
 
 
-def _listener(process: _Process, commitments: Sequence[Commitment], descriptors: int) -> Listener:
+def _listener(process: _Process, space: Space, commitments: Sequence[Commitment], descriptors: int) -> Listener:
     settings, sessions, limits = process.settings, process.sessions, process.settings.receiver
     at_once = min(limits.max_associations, associations_for(descriptors))
     if at_once < limits.max_associations:
@@ -316,6 +343,7 @@ def _listener(process: _Process, commitments: Sequence[Commitment], descriptors:
         settings.senders,
         process.locks,
         process.name,
+        space,
     )
     return Listener(
         limits.ae_title,

@@ -54,7 +54,7 @@ class Tick:
 
     name: str
     every_s: float
-    run: Callable[[], None]
+    run: Callable[[], object]
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types

@@ -103,13 +103,13 @@ def read_annotations(session: Session, data_dir: Path) -> Annotations:
     rows = session.scalars(
         select(Annotation).options(joinedload(Annotation.instance).joinedload(Instance.study)).order_by(Annotation.id)
     ).all()
-    images = _images(session, rows)
+    images = images_named(session, rows)
     proposals = Proposals(session, data_dir)
     not_counted: list[NotCounted] = []
     of_image: dict[int, list[Annotation]] = {}
     for row in rows:
         found = [images[uid] for uid in row.images if uid in images]
-        if why := _why_not(row, found):
+        if why := why_not_counted(row, found):
             not_counted.append(_not_counted(row, why))
             continue
         for image in found:
@@ -129,7 +129,7 @@ def read_annotations(session: Session, data_dir: Path) -> Annotations:
     return Annotations(tuple(counted), tuple(not_counted))
 
 
-def _images(session: Session, rows: Sequence[Annotation]) -> dict[str, Instance]:
+def images_named(session: Session, rows: Sequence[Annotation]) -> dict[str, Instance]:
     """The images in the archive that these annotations name, by SOP Instance UID."""
     named = sorted({uid for row in rows for uid in row.images})
     found: dict[str, Instance] = {}
@@ -143,7 +143,9 @@ def _images(session: Session, rows: Sequence[Annotation]) -> dict[str, Instance]
     return found
 
 
-def _why_not(row: Annotation, images: Sequence[Instance]) -> str | None:
+def why_not_counted(row: Annotation, images: Sequence[Instance]) -> str | None:
+    """Why a segmentation is not ground truth of the `images` that it names and that are here; None: it may be, if its
+    file can be read."""
     if not row.images:
         return NO_IMAGE_NAMED
     if not images:

@@ -1,7 +1,7 @@
 """Reads a study's headers and masks from the data folder, for its report.
 
-The file of an image that was not read may be missing or damaged: then the report takes the needed values from the
-image's row, so that the study's other images are reported.
+The file of an image that was not read may be missing or damaged, and retention may have deleted that of one that was:
+then the report takes the needed values from the image's row, so that the study's other images are reported.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir:
     headers: dict[str, Dataset] = {}
     unreadable: dict[Instance, Exception] = {}
     for instance in instances:
+        if instance.purged_at is not None:
+            unreadable[instance] = NotReadable(f"image {instance.id} was purged (retention): send it again, then retry")
+            continue
         try:
             headers[instance.sop_instance_uid] = _header(data_dir / instance.path)
         except Exception as fault:  # damaged bytes can raise anything in a parser
@@ -69,7 +72,7 @@ def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir:
             unreadable[instance] = fault
     if not headers:
         first, cause = next(iter(unreadable.items()))
-        raise _not_readable(first, cause) from cause
+        raise (cause if first.purged_at is not None else _not_readable(first, cause)) from cause
     other = next(iter(headers.values()))
     return headers | {
         instance.sop_instance_uid: _from_row(instance, study_instance_uid, other) for instance in unreadable

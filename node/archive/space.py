@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from config.settings import Settings
 from dicom_io.network.answers import Answer, Status
+from node.archive.layout import ARCHIVE, QUARANTINE
+from node.store.clock import steady
 
+_MB = 1_000_000
 MEND = "the node's data folder must be mended: its `status` says how"
+_SHARE = 50
+"""Measuring takes at most one part in so many of the time, however many files there are."""
 
 
 class Space:
-    """Checks the free space of the data folder's disk, and a quota for the received files."""
+    """Checks the free space of the data folder's disk, and a quota for the received files. Thread-safe."""
 
-    def __init__(self, kept_in: Iterable[Path], disk: Path, min_free_bytes: int, quota_bytes: int | None) -> None:
-        """`kept_in`: the folders that count against the quota. Their size is measured once, here."""
+    def __init__(
+        self,
+        kept_in: Iterable[Path],
+        disk: Path,
+        min_free_bytes: int,
+        quota_bytes: int | None,
+        now: Callable[[], float] = steady,
+    ) -> None:
+        """`kept_in`: the folders that count against the quota. They are measured here, and in `measure`."""
+        self._kept_in = list(kept_in)
         self._disk = disk
         self._min_free_bytes = min_free_bytes
         self._quota_bytes = quota_bytes
+        self._now = now
         self._lock = threading.Lock()
-        self._used = sum(_size(folder) for folder in kept_in) if quota_bytes is not None else 0
+        self._measured = self._changed = 0
+        self._next_at = now()
+        self.measure()
+
+    def measure(self) -> None:
+        """Measures what the folders hold, also what other programs deleted from them; as a tick, since it takes a while
+        with many files. Without a quota nothing is measured."""
+        began = self._now()
+        if self._quota_bytes is None or began < self._next_at:
+            return
+        with self._lock:
+            before = self._changed
+        measured = sum(_size(folder) for folder in self._kept_in)
+        with self._lock:
+            # What was stored meanwhile counts, and perhaps twice, until the next time.
+            self._measured = measured
+            self._changed -= before
+            self._next_at = began + _SHARE * (self._now() - began)
 
     def refusal(self) -> Answer | None:
         """The answer to senders if there is no room; None if there is."""
@@ -31,15 +65,51 @@ class Space:
             return Answer(Status.NO_STORAGE, MEND)
         if free < self._min_free_bytes:
             return Answer(Status.NO_SPACE, "disk nearly full (min_free_mb): free some and send again")
-        if self._quota_bytes is not None and self._used >= self._quota_bytes:
+        if self._quota_bytes is not None and self.used >= self._quota_bytes:
             return Answer(Status.NO_SPACE, "the node's quota (quota_mb) is used up")
         return None
 
-    def took(self, size: int) -> None:
-        """Adds a stored file to the used quota."""
+    @property
+    def used(self) -> int:
+        """Bytes that count against the quota; 0 without one."""
         with self._lock:
-            self._used += size
+            return max(0, self._measured + self._changed) if self._quota_bytes is not None else 0
+
+    def free(self) -> int:
+        """Bytes that are left, of the disk or of the quota, whichever is less.
+
+        Raises:
+            OSError: the disk does not answer.
+        """
+        free = shutil.disk_usage(self._disk).free
+        return free if self._quota_bytes is None else min(free, self._quota_bytes - self.used)
+
+    def took(self, size: int) -> None:
+        """Adds a stored file to what is used."""
+        with self._lock:
+            self._changed += size
+
+    def gave_back(self, size: int) -> None:
+        """Takes a deleted file off."""
+        self.took(-size)
+
+
+def space_of(settings: Settings) -> Space:
+    """The room for what is received, by the settings."""
+    limits = settings.receiver
+    return Space(
+        [settings.data_dir / ARCHIVE, settings.data_dir / QUARANTINE],
+        settings.data_dir,
+        limits.min_free_mb * _MB,
+        None if limits.quota_mb is None else limits.quota_mb * _MB,
+    )
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Of all files; what goes meanwhile does not count."""
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(parent, name).stat().st_size
+    return size

@@ -26,6 +26,7 @@ from node.cli.export import export
 from node.cli.models_command import models
 from node.cli.phantom import phantom
 from node.cli.pull import pull
+from node.cli.purge import purge
 from node.cli.read import read
 from node.cli.reference import reference
 from node.cli.reread import reread
@@ -54,7 +55,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for command in (demo, check, serve, read, status, retry, reread, reference, send, pull, export, conformance):
+    for command in (demo, check, serve, read, status, retry, reread, reference, send, pull, export, purge, conformance):
         app.command()(command)
     for research_command in (phantom, evaluate, ablate):
         app.command()(research_command)

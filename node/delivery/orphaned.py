@@ -49,7 +49,7 @@ def move(session: Session, name: str, to: str, takes: Profile, now: float) -> in
             raise OtherKind(f"{to} takes no {delivery.result.kind}: move them to a destination of the same kind.")
     for delivery in deliveries:
         twin = select(Delivery.id).where(Delivery.result_id == delivery.result_id, Delivery.destination == to)
-        if session.scalar(twin) is None:
+        if session.scalar(twin) is None and delivery.result.purged_at is None:
             session.add(Delivery(result_id=delivery.result_id, destination=to, created_at=now, next_at=now))
         _end(session, delivery)
     return len(deliveries)

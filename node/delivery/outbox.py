@@ -66,12 +66,15 @@ def enter_results(
                 if delivery.state is DeliveryState.DEAD:
                     send_again(delivery, now)
     hold_back_replaced(session, study, MESSAGES)
+    study.results_purged_at = None
     names: dict[str, list[str]] = {}
     for destination in destinations:
         names.setdefault(destination.profile.name, []).append(destination.name)
     for written in objects:
         result = known.get(written.sop_instance_uid) or _entered(session, study, written, now)
         result.last_revision = study.revision
+        if result.purged_at is not None:  # the same object, written anew
+            result.path, result.written_at, result.purged_at = written.path, now, None
         deliveries = {
             delivery.destination: delivery
             for delivery in session.scalars(select(Delivery).where(Delivery.result_id == result.id)).all()

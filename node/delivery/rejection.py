@@ -79,6 +79,7 @@ class RejectionWriter:
                 Study.revision > 1,
                 Study.state == StudyState.REPORTED,
                 Result.last_revision < Study.revision,
+                Result.purged_at.is_(None),
                 Delivery.destination == self.destination.name,
                 # Not `in_`: an index of delivery states would be used, and with it all deliveries be looked at.
                 Delivery.state.not_in(set(DeliveryState) - set(_ARRIVED)),
@@ -127,8 +128,10 @@ class RejectionWriter:
             shown = select(Instance.sop_instance_uid, Instance.laterality).where(Instance.study_id == study_id)
             sides = dict(session.execute(shown).all())
             wrong = wrong_ones(headers, replacement, sides)
+            # A report leaves out the images that retention deleted: what earlier ones say of them stands.
+            is_whole = all(instance.purged_at is None for instance in study.instances)
             written = 0
-            for reason in Reason:
+            for reason in Reason if is_whole else (Reason.WRONG_PATIENT_OR_SIDE,):
                 rejected = [
                     (delivery, header)
                     for delivery, header, is_wrong in zip(stale, headers, wrong, strict=True)
@@ -177,6 +180,7 @@ class RejectionWriter:
         )
         session.add(result)
         session.flush()
+        study.results_purged_at = None
         session.add(Delivery(result_id=result.id, destination=self.destination.name, created_at=now, next_at=now))
         for delivery, _ in rejected:
             delivery.rejected_by_id = result.id

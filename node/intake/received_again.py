@@ -22,7 +22,7 @@ from node.archive.versions import same_bytes, same_file
 from node.delivery.outbox import hold_back_replaced
 from node.intake.same_pixels import PixelComparison
 from node.store.states import JobState, moved
-from node.store.tables import Instance, Job, Study
+from node.store.tables import Instance, Job, Result, Study
 from node.store.unread import Unread
 from node.studies.lifecycle import Contradiction, ask_for_reading, hold_two_patients, quarantine, reopen
 
@@ -84,11 +84,16 @@ def correct(
     """Stores a corrected header; its file is at `path`. The reading is kept because the pixels are the same, unless the
     image is to be `read_again`: its old file was lost, or the reading depends on a value that was corrected.
 
-    The study is reported again if a value that reports state has changed: `restated`, or a value of the row. A study
-    whose instances now disagree about the patient is quarantined: a person must check that all were corrected.
+    The study is reported again if a value that reports state has changed: `restated`, or a value of the row; or if
+    retention had deleted the file and a report since then had to leave the image out. A study whose instances now
+    disagree about the patient is quarantined: a person must check that all were corrected.
     """
     study = session.get_one(Study, instance.study_id, with_for_update=True)
     study.decide_at = 0.0
+    if instance.purged_at is not None:
+        restated, read_again = _was_left_out(session, instance), False
+        study.last_received_at = now  # retention counts from here
+    instance.purged_at = study.images_purged_at = None
     values = _stated(instance)
     instance.path = path
     instance.transfer_syntax_uid = transfer_syntax_uid
@@ -105,6 +110,12 @@ def correct(
         reopen(session, study, now, new_image=False)
         hold_back_replaced(session, study)
     log.info("study %d: instance %d came again with a corrected header", study.id, instance.id)
+
+
+def _was_left_out(session: Session, instance: Instance) -> bool:
+    """Whether a report was written since the image was deleted."""
+    since = select(Result.id).where(Result.study_id == instance.study_id, Result.written_at > instance.purged_at)
+    return session.execute(since.limit(1)).first() is not None
 
 
 def _read_again(session: Session, instance: Instance, study: Study, *, is_one_now: bool) -> None:

@@ -65,6 +65,10 @@ _Content = ReadReport | CorrectionHeader | None
 _R = TypeVar("_R")
 
 
+class _Purged(Exception):
+    """A file of the archive was deleted by retention while an instance of it came again."""
+
+
 @dataclass(frozen=True)
 class ReceivingLimits:
     """See config.settings.Receiver.
@@ -96,10 +100,11 @@ class Receiving:
         senders: Sequence[Sender] = (),
         locks: Locks | None = None,
         process: str = "",
+        space: Space | None = None,
     ) -> None:
         """`secondary_capture_from`: AE titles whose secondary captures are mammograms; `router`: decides what is
         read; `senders`: whose settings state how urgent their studies are; `locks`: of this process, where others
-        receive too, and `process` its name."""
+        receive too, and `process` its name; `space`: the room for files, by the limits if it is left out."""
         self._sessions = sessions
         self._data_dir = data_dir
         self._limits = limits
@@ -117,7 +122,7 @@ class Receiving:
             (data_dir / folder).mkdir(parents=True, exist_ok=True)
         sync_folder(data_dir)
         kept_in = [data_dir / ARCHIVE, data_dir / QUARANTINE]
-        self._space = Space(kept_in, data_dir, limits.min_free_bytes, limits.quota_bytes)
+        self._space = space or Space(kept_in, data_dir, limits.min_free_bytes, limits.quota_bytes)
 
     @property
     def incoming(self) -> Path:
@@ -152,6 +157,8 @@ class Receiving:
             # The type only: the message quotes the row, which contains patient data.
             log.error("the database did not take an instance: %s", type(error).__name__)
             return Answer(Status.NO_STORAGE, "the node's database cannot be written: send again")
+        except _Purged:
+            return Answer(Status.NO_STORAGE, "it was being deleted at this moment: send again")
         except MemoryError:
             log.error("an instance was not taken: not enough memory to compare it with the one of the same UID")
             return Answer(Status.NO_STORAGE, "the node has not enough memory now: send again")
@@ -218,7 +225,7 @@ class Receiving:
         left_out = "" if decision.read else f"the route {decision.route} says that it is not read"
         # No row has this path, so a file that is there is left over from a crash, and is replaced.
         path = self._place(whole.path, self._data_dir / archived(header.study_instance_uid, header.sop_instance_uid))
-        with self._entering(path) as session:
+        with self._entering(path, is_new=True) as session:
             instance = register(
                 session,
                 header,
@@ -236,6 +243,11 @@ class Receiving:
 
     def _keep_resent(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader, known: Instance) -> Answer:
         kept = self._data_dir / known.path
+        if known.purged_at is not None:  # not lost: retention deleted it, and its reading was reported
+            log.info("study %d: instance %d came again after it was purged: kept again", known.study_id, known.id)
+            version = version_for(kept.parent, header.sop_instance_uid, whole.path)
+            self._correct(received, known, whole, header, version, restated=False)
+            return _SUCCESS
         try:
             old = read_whole_file(kept, self._limits.max_image_bytes)
         except (NotReadable, FileNotFoundError):
@@ -271,7 +283,7 @@ class Receiving:
         syntax = str(whole.transfer_syntax_uid)
         content = self._content(header, whole.path)
         path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
-        with self._entering(None if version.is_there else path) as session:
+        with self._entering(path, is_new=not version.is_there) as session:
             instance = session.get_one(Instance, known.id)
             correct(session, instance, header, syntax, path, self._now(), restated=restated, read_again=read_again)
             self._enter(session, instance, received, content)
@@ -325,25 +337,33 @@ class Receiving:
         return Answer.shortened(Status.CONTRADICTS, f"{why}: set aside")
 
     @contextmanager
-    def _entering(self, path: str | None) -> Iterator[Session]:
-        """The transaction that stores the row of a file that was just moved to `path`. If it fails before the commit,
-        the file is deleted, so that only a crash leaves a file without a row in the archive."""
+    def _entering(self, path: str, *, is_new: bool) -> Iterator[Session]:
+        """The transaction that stores the row of a file at `path`, which was just moved there if it `is_new`. If it
+        fails before the commit, a new file is deleted, so that only a crash leaves a file without a row in the archive.
+
+        Raises:
+            _Purged: retention deleted the file before the study's row was locked.
+        """
         with self._one_writer.begin() as session:
             try:
                 yield session
                 session.flush()
+                if not (self._data_dir / path).exists():
+                    raise _Purged
             except BaseException:
-                if path is not None:
+                if is_new:
                     (self._data_dir / path).unlink(missing_ok=True)
                 raise
 
     def _place(self, source: Path, target: Path) -> str:
         """Moves a durable file to `target`, durably. Both UIDs in the name were validated."""
-        if not target.parent.exists():
-            target.parent.mkdir()
-            sync_folder(target.parent.parent)
         size = source.stat().st_size
-        source.replace(target)
+        try:
+            source.replace(target)
+        except FileNotFoundError:  # a new study; or retention deleted the study's last file, and its folder
+            target.parent.mkdir(exist_ok=True)
+            sync_folder(target.parent.parent)
+            source.replace(target)
         sync_folder(target.parent)
         self._space.took(size)
         return self._relative(target)

@@ -42,6 +42,7 @@ def register(
     study = locked_study(session, header.study_instance_uid, source, now, urgency)
     study.last_received_at = now
     study.decide_at = 0.0
+    study.images_purged_at = None
     instance = Instance(
         study=study,
         sop_instance_uid=header.sop_instance_uid,

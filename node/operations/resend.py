@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from dicom_io.results.profiles import ResultKind
 from models.errors import UserError
 from node.delivery.outbox import ResultDestination, send_again
+from node.retention.told import day_of, images_deleted
 from node.store.states import DeliveryState, StudyState
 from node.store.tables import Delivery, Result, Study
 
@@ -34,6 +35,11 @@ def resend(session: Session, study_id: int, to: ResultDestination, now: float) -
         raise CannotResend(f"Study {study_id} is {study.state}: only the results of a reported study are sent again.")
     current = select(Result).where(Result.study_id == study_id, Result.last_revision == study.revision)
     results = session.scalars(current.order_by(Result.id)).all()
+    if any(result.purged_at is not None for result in results):
+        raise CannotResend(
+            f"The results of study {study_id} were purged on {day_of(study.results_purged_at or now)} (retention): "
+            f"{images_deleted(study) or f'`mammo-node reread {study_id}` makes them anew'}."
+        )
     deliveries = {
         delivery.result_id: delivery
         for delivery in session.scalars(

@@ -21,6 +21,7 @@ from node.operations.acts import Act, note
 from node.operations.studies import NoSuchStudy
 from node.operations.webhooks import tell_again
 from node.peers import committing
+from node.retention.told import images_deleted
 from node.store.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.store.tables import Delivery, Instance, Job, Result, Study
 from node.store.unread import Unread
@@ -37,19 +38,30 @@ NOTHING_TO_RETRY = "nothing failed, is dead, uncommitted or in quarantine: nothi
 """Said where there was nothing to do."""
 
 
-class StillTwoPatients(UserError):
+class CannotRetry(UserError):
+    """Nothing was changed; the message says why, and what to do."""
+
+
+class ImagesPurged(CannotRetry):
+    """Retention deleted what would be read."""
+
+
+class StillTwoPatients(CannotRetry):
     """The study's instances disagree about the patient: a report would mix two patients."""
 
 
 def lost_masks(session: Session, study_id: int, data_dir: Path) -> frozenset[int]:
-    """The ids of a study's images that were read and whose masks are damaged or missing."""
+    """The ids of a study's images that were read and whose masks are damaged, missing, or deleted by retention; but not
+    of those that it deleted too."""
     read = select(Instance).where(
-        Instance.study_id == study_id, Instance.reading.is_not(None), Instance.masks_path.is_not(None)
+        Instance.study_id == study_id, Instance.reading.is_not(None), Instance.purged_at.is_(None)
     )
     return frozenset(instance.id for instance in session.scalars(read) if not _has_masks(instance, data_dir))
 
 
 def _has_masks(instance: Instance, data_dir: Path) -> bool:
+    if instance.masks_path is None:
+        return False
     try:
         reading_of(instance, data_dir)
     except (NotReadable, OSError):
@@ -62,7 +74,7 @@ def retry(session: Session, settings: Settings, study_id: int, now: float, by: s
 
     Raises:
         NoSuchStudy
-        StillTwoPatients: nothing was changed.
+        CannotRetry
     """
     asked_to_commit = {destination.name for destination in committing(settings)}
     done = retry_study(session, study_id, now, asked_to_commit, lost_masks(session, study_id, settings.data_dir))
@@ -92,12 +104,16 @@ def retry_study(
 
     Raises:
         NoSuchStudy
-        StillTwoPatients: nothing was changed.
+        CannotRetry
     """
     study = session.get(Study, study_id, with_for_update=True)
     if study is None:
         raise NoSuchStudy(study_id)
-    unread = _failed(session, study, JobKind.READ_IMAGE)
+    failed = _failed(session, study, JobKind.READ_IMAGE)
+    unread = [job for job in failed if job.instance is None or job.instance.purged_at is None]
+    deleted = images_deleted(study)
+    if deleted and (len(unread) < len(failed) or study.state is StudyState.QUARANTINED):
+        raise ImagesPurged(f"Study {study.id} cannot be retried: {deleted}. Have them sent again, then retry.")
     done = []
     if study.state is StudyState.QUARANTINED:
         done += _release(session, study, now)
@@ -200,6 +216,11 @@ def _deliveries(session: Session, study: Study, *states: DeliveryState) -> Seque
     return session.scalars(
         select(Delivery)
         .join(Delivery.result)
-        .where(Result.study_id == study.id, Result.last_revision == study.revision, Delivery.state.in_(states))
+        .where(
+            Result.study_id == study.id,
+            Result.last_revision == study.revision,
+            Result.purged_at.is_(None),
+            Delivery.state.in_(states),
+        )
         .order_by(Delivery.id)
     ).all()

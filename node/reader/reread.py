@@ -16,6 +16,7 @@ from models.readings.reading_json import from_json, masks_of, to_json
 from models.types.reading import Finding, ImageReading
 from node.archive.layout import masks_of_rereading
 from node.reader.decoding import decode
+from node.retention.told import images_deleted
 from node.store.database import Sessions, read_only
 from node.store.states import StudyState
 from node.store.tables import ShadowReading, Study
@@ -120,6 +121,7 @@ def store_rereading(sessions: Sessions, data_dir: Path, rereading: Rereading, no
                     instance.reading = to_json(image.now)
                     instance.masks_path = paths[instance.id]
                     instance.read_at = now
+        study.readings_purged_at = None
         report_anew(session, study, now, f"read again by {rereading.images[0].now.bundle}")
         return study.revision
 
@@ -152,6 +154,10 @@ def _reported(session: Session, study_id: int) -> Study:
         raise CannotReread(
             f"Study {study.id} cannot be read again now: {why}. Only a study with a report can (`mammo-node status`)."
         )
+    if deleted := images_deleted(study):
+        raise CannotReread(
+            f"Study {study.id} cannot be read again: {deleted}. Have it sent again first (`mammo-node pull`)."
+        )
     return study
 
 
@@ -168,6 +174,11 @@ def _read_before(sessions: Sessions, data_dir: Path, study_id: int) -> tuple[int
                         data_dir / instance.path,
                     )
                 )
+        if not rows and any(instance.reading is not None for instance in study.instances):
+            raise CannotReread(
+                f"The readings of study {study.id} were purged (retention), so there is nothing to compare with: "
+                f"`mammo-node retry {study.id}` has its images read again."
+            )
         if not rows:
             raise CannotReread(f"No image of study {study.id} was read: `mammo-node retry {study.id}` tries again.")
         return study.revision, rows

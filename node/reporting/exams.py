@@ -53,6 +53,8 @@ def exam_of(
                     extent=instance.extent,
                 )
             )
+        elif instance.reading is not None and not (raw_copy or no_view):
+            unread.append(UnreadImage(instance.sop_instance_uid, instance.kind, sentence(Unread.PURGED)))
         elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread is not None):
             reason = sentence(Unread.RAW_COPY) if raw_copy else instance.unread_reason or no_view
             unread.append(

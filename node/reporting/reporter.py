@@ -59,6 +59,7 @@ from node.store.tables import Job, Study
 from node.studies.closing import (
     arrived_views,
     choose_raw_images,
+    read_purged_again,
     readings_begun,
 )
 from node.studies.lifecycle import end_reported
@@ -141,7 +142,7 @@ class Reporter:
         try:
             if held.attempts > ATTEMPTS:
                 self._give_up(held, f"the node ended {ATTEMPTS} times while it wrote this report")
-            elif not self._waits_for_raw_images(held):
+            elif not self._waits_for_readings(held):
                 self._report(held)
         except LeaseLost:
             raise
@@ -225,10 +226,12 @@ class Reporter:
                 written += self._write_objects(study, held.revision, profile, objects)
         return written, [destination for destination in destinations if not destination.only_discordant]
 
-    def _waits_for_raw_images(self, held: Claim) -> bool:
-        """Whether an image must be read first; then the report waits for it."""
+    def _waits_for_readings(self, held: Claim) -> bool:
+        """Whether an image must be read first, or again; then the report waits for it."""
         with self.sessions.begin() as session:
-            asked = choose_raw_images(session, session.get_one(Study, held.study_id))
+            study = session.get_one(Study, held.study_id)
+            asked = choose_raw_images(session, study)
+            asked = read_purged_again(session, study) or asked
             if asked:
                 wait_again(session, held)
         return asked
@@ -269,12 +272,15 @@ class Reporter:
         return encode_results(exam, sources, encoding, predecessors, taken_back)
 
     def _message_before(self, study: Study, profile: Profile, revision: int) -> bytes | None:
-        """The last message of the profile about an earlier revision; None if there is none."""
+        """The last message of the profile about an earlier revision; None if there is none, or none that this one may
+        withdraw from."""
         kind = kind_of_message(profile)
         earlier = [row for row in study.results if row.kind is kind and row.revision < revision]
-        if not earlier:
+        last = max(earlier, key=lambda row: row.revision, default=None)
+        # Without the images that retention deleted, this revision would withdraw what was found in them.
+        if last is None or last.purged_at is not None or any(image.purged_at is not None for image in study.instances):
             return None
-        return (self.data_dir / max(earlier, key=lambda row: row.revision).path).read_bytes()
+        return (self.data_dir / last.path).read_bytes()
 
     def _encoding(self, held: Claim, study: Study, profile: Profile) -> Encoding:
         return Encoding(
@@ -300,10 +306,8 @@ class Reporter:
 
     def _destinations_of(self, study: Study, sources: Mapping[str, Dataset]) -> list[ResultDestination]:
         """The destinations of the study by the routes, decided by its first image that is read or should have been."""
-        first = next(
-            (instance for instance in study.instances if instance.kind.is_image and not instance.left_out),
-            study.instances[0],
-        )
+        there = [instance for instance in study.instances if instance.purged_at is None]
+        first = next((instance for instance in there if instance.kind.is_image and not instance.left_out), there[0])
         header = describe(sources[first.sop_instance_uid])
         names = self.router(header, study.source, study.first_received_at).destinations
         return [destination for destination in self.destinations if names is None or destination.name in names]
@@ -319,6 +323,7 @@ class Reporter:
                 (written.profile, written.kind): written.path
                 for written in sorted(study.results, key=lambda written: written.last_revision)
                 if written.kind in OUTPUTS
+                and written.purged_at is None
                 and OUTPUTS[written.kind].names_predecessor
                 and written.revision < held.revision
             }
@@ -332,7 +337,7 @@ class Reporter:
         self, study: Study, revision: int, profile: Profile, objects: Sequence[ResultObject]
     ) -> Iterator[Written]:
         """Writes the objects that no earlier revision wrote."""
-        known = {earlier.sop_instance_uid: earlier.path for earlier in study.results}
+        known = {earlier.sop_instance_uid: earlier.path for earlier in study.results if earlier.purged_at is None}
         for number, encoded in enumerate(objects, start=1):
             path = known.get(encoded.sop_instance_uid)
             if path is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import JSON, ColumnElement, Enum, ForeignKey, Index, MetaData, UniqueConstraint, case
+from sqlalchemy import JSON, ColumnElement, Enum, ForeignKey, Index, MetaData, UniqueConstraint, case, text
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -24,6 +24,11 @@ from node.store.urgency import Urgency
 def _by_value(kinds: type[StrEnum]) -> Enum:
     """A column of an enum whose values are stored, not its names."""
     return Enum(kinds, native_enum=False, values_callable=lambda members: [member.value for member in members])
+
+
+def _where(name: str, column: str, condition: str) -> Index:
+    """An index of only those rows for which a condition holds."""
+    return Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 class Table(DeclarativeBase):
@@ -56,6 +61,10 @@ class Study(Table):
         Index("ix_study_due", "state", "decide_at"),
         Index("ix_study_revised", "state", "revision"),
         Index("ix_study_from_source", "source", "id"),
+        # The oldest studies of which something is kept still, in order.
+        _where("ix_study_with_images", "last_received_at", "images_purged_at IS NULL"),
+        _where("ix_study_with_readings", "last_received_at", "readings_purged_at IS NULL"),
+        _where("ix_study_with_results", "last_received_at", "results_purged_at IS NULL"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -87,6 +96,12 @@ class Study(Table):
     discordant: Mapped[bool] = mapped_column(default=False)
     """Whether the last report's models and radiologist disagree on recall."""
 
+    images_purged_at: Mapped[float | None]
+    """When retention deleted all its files in the archive; None: some are kept. The same for the masks of its readings
+    and for the files of its results, below; the rows themselves stay."""
+    readings_purged_at: Mapped[float | None]
+    results_purged_at: Mapped[float | None]
+
     instances: Mapped[list[Instance]] = relationship(back_populates="study", order_by="Instance.id")
     results: Mapped[list[Result]] = relationship(back_populates="study", order_by="Result.id")
 
@@ -115,6 +130,7 @@ class Instance(Table):
     """One SOP instance received, with what was read from it."""
 
     __tablename__ = "instance"
+    __table_args__ = (_where("ix_instance_refused", "received_at", "refusal IS NOT NULL AND purged_at IS NULL"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
@@ -148,6 +164,9 @@ class Instance(Table):
     reading: Mapped[dict[str, object] | None]
     """models.readings.reading_json, without the masks."""
     masks_path: Mapped[str | None]
+    """None beside a reading: retention deleted the masks."""
+    purged_at: Mapped[float | None]
+    """When retention deleted its file in the archive; None: it is there."""
 
     study: Mapped[Study] = relationship(back_populates="instances")
 
@@ -159,6 +178,17 @@ class Instance(Table):
     def leave_unread(self, why: Unread | None, detail: str = "") -> None:
         """The reason if it is not read; None: it is read, or will be."""
         self.unread, self.unread_detail = why, detail
+
+
+class DoomedFile(Table):
+    """A file that retention deletes: whatever named it says already that it is gone. The row goes after the file, so
+    that a node that is killed in between deletes it when it starts again."""
+
+    __tablename__ = "doomed_file"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    path: Mapped[str]
 
 
 class Annotation(Table):
@@ -240,6 +270,8 @@ class Result(Table):
     sop_instance_uid: Mapped[str] = mapped_column(unique=True)
     path: Mapped[str]
     written_at: Mapped[float] = mapped_column(index=True)
+    purged_at: Mapped[float | None]
+    """When retention deleted its file; None: it is there."""
 
     study: Mapped[Study] = relationship(back_populates="results")
 

@@ -17,6 +17,8 @@ class Unread(StrEnum):
     RAW_COPY = "raw-copy"
     UNREADABLE = "unreadable"
     """It could not be read; the detail says why."""
+    PURGED = "purged"
+    """It was read, and retention deleted it since. Not stored: it follows from the row."""
 
 
 _SENTENCES = {
@@ -25,6 +27,7 @@ _SENTENCES = {
     Unread.SECONDARY_CAPTURE: "secondary capture: read as a mammogram only where the setting reads_secondary_capture "
     "of its sender says so",
     Unread.IN_QUARANTINE: "the study is in quarantine",
+    Unread.PURGED: "deleted from this node since it was read: earlier reports of this study say what was found",
     Unread.RAW_COPY: "raw image: the image for presentation of the same view was read instead",
 }
 

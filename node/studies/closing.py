@@ -86,6 +86,20 @@ def choose_raw_images(session: Session, study: Study) -> bool:
     return asked
 
 
+def read_purged_again(session: Session, study: Study) -> bool:
+    """Queues the reading of images whose masks retention deleted, and whose file is there; returns whether there were
+    any. A report that left them out would take their findings back."""
+    again = [
+        image
+        for image in study.instances
+        if image.reading is not None and image.masks_path is None and image.purged_at is None
+    ]
+    for image in again:
+        image.reading = image.read_at = None
+        lifecycle.ask_for_reading(session, study, image)
+    return bool(again)
+
+
 def shown_views(study: Study) -> frozenset[Shown | None]:
     """The views of images for presentation that were read, or may still be read."""
     shown = (

@@ -104,8 +104,13 @@ def close(session: Session, study: Study, now: float) -> None:
 def report_anew(session: Session, study: Study, now: float, why: str) -> None:
     """Queues a report with the current data; as a new revision if there is a report already.
 
-    An open study gets its report later, and one in quarantine or not read gets none: nothing is done.
+    An open study gets its report later, and one in quarantine or not read gets none: nothing is done. Nor if retention
+    deleted its images: what was reported of them stands.
     """
+    images = [instance for instance in study.instances if instance.kind.is_image]
+    if images and all(image.purged_at is not None for image in images):
+        log.info("study %d: not reported again, because its images are purged: %s", study.id, why)
+        return
     if study.state is StudyState.REPORTED:
         study.revision += 1
         study.opened_at = now
@@ -164,6 +169,7 @@ def hold_two_patients(session: Session, study: Study, now: float) -> None:
 
 def ask_for_reading(session: Session, study: Study, image: Instance) -> None:
     """Puts the reading of an image into the queue, for the study's present revision."""
+    study.readings_purged_at = None
     session.add(
         Job(
             kind=JobKind.READ_IMAGE,

@@ -9,7 +9,7 @@ from models.types.words import counted
 from node.operations.acts import Act, note
 from node.operations.rereading import bundles_to_read_with
 from node.operations.resend import CannotResend, resend
-from node.operations.retry import StillTwoPatients
+from node.operations.retry import CannotRetry
 from node.operations.retry import retry as retry_by
 from node.operations.studies import NoSuchStudy
 from node.peers import result_destination
@@ -34,7 +34,7 @@ def retry(request: Request, caller: Operator, study: Number) -> Done:
             return Done(says=retry_by(session, desk.settings, study, desk.now(), caller.known_as))
     except NoSuchStudy as unknown:
         raise no_such_study(study) from unknown
-    except StillTwoPatients as refusal:
+    except CannotRetry as refusal:
         raise HTTPException(409, str(refusal)) from refusal
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import select
 
+from node.retention.told import day_of
 from node.store.database import read_only
 from node.store.states import StudyState
 from node.store.tables import Result, Study
@@ -57,6 +58,8 @@ def download(request: Request, caller: Viewer, study: Number, result: Number) ->
         if row is None or row.study_id != study:
             raise HTTPException(404, f"Study {study} has no result {result}.")
         _refuse_in_quarantine(row.study)
+    if row.purged_at is not None:
+        raise HTTPException(404, f"Result {result} was purged on {day_of(row.purged_at)} (retention).")
     path = desk.settings.data_dir / row.path
     if not path.is_file():
         raise HTTPException(404, f"The file of result {result} is gone from the data folder.")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from dicom_io.results.outputs import OUTPUTS
@@ -39,6 +39,8 @@ OF_INSTANCE = (
 _IN_ALL = ("StudyInstanceUID", "SeriesInstanceUID", "Modality")
 """Without these no answer can be made."""
 _KINDS = [kind for kind in OUTPUTS if kind is not ResultKind.REJECTION]
+_IS_GIVEN = and_(Result.kind.in_(_KINDS), Result.purged_at.is_(None))
+"""Retention deletes files, and not rows."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def find_studies(session: Session, wanted: Wanted, limit: int, offset: int) -> l
     """The Study Instance UIDs of the studies that have results, the newest first."""
     query = (
         select(Study.study_instance_uid)
-        .where(Study.state != StudyState.QUARANTINED, Study.results.any(Result.kind.in_(_KINDS)), *_matching(wanted))
+        .where(Study.state != StudyState.QUARANTINED, Study.results.any(_IS_GIVEN), *_matching(wanted))
         .order_by(Study.id.desc())
     )
     return list(session.scalars(query.limit(limit).offset(offset)))
@@ -101,7 +103,7 @@ def written_of(session: Session, data_dir: Path, study_instance_uid: str, instan
         .where(
             Study.study_instance_uid == study_instance_uid,
             Study.state != StudyState.QUARANTINED,
-            Result.kind.in_(_KINDS),
+            _IS_GIVEN,
             Result.last_revision == newest,
         )
         .order_by(Result.id)

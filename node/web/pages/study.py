@@ -19,7 +19,7 @@ from node.operations.acts import Act, note
 from node.operations.exam import exam_or_why
 from node.operations.rereading import bundles_to_read_with
 from node.operations.resend import CannotResend, resend
-from node.operations.retry import StillTwoPatients
+from node.operations.retry import CannotRetry
 from node.operations.retry import retry as retry_by
 from node.operations.road import name_of, retry_helps, road_of
 from node.operations.studies import Identifiers, NoSuchStudy, identifiers, patients_of
@@ -95,7 +95,7 @@ def retry(request: Request, study: Number, csrf: Annotated[str, Form()] = "") ->
             done = retry_by(session, desk.settings, study, desk.now(), visitor.known_as)
     except NoSuchStudy:
         return not_found(request, f"There is no study {study}.")
-    except StillTwoPatients as refusal:
+    except CannotRetry as refusal:
         return show(request, study, refused=str(refusal), status=409)
     return show(request, study, done=tuple(done))
 

@@ -1,0 +1,109 @@
+"""Why a study that is old enough is kept nevertheless: what retention never deletes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy.orm import Session, joinedload
+
+from config.settings import Settings
+from node.annotations.truth import BY_A_MACHINE, UNCHANGED_COPY, images_named, why_not_counted
+from node.peers import committing
+from node.retention.rules import Part
+from node.store.states import DeliveryState, JobState, StudyState
+from node.store.tables import Annotation, Delivery, Instance, Job, Result, Study
+
+AT_WORK = "images or reports of it are waiting, being worked on or could not be written"
+CORRECTED = "a person corrected it, or drew in it"
+NOT_DELIVERED = "not every result is delivered"
+NOT_COMMITTED = "a destination that is asked for commitment has not committed"
+NOT_SENT_ANYWHERE = "a result was never sent anywhere, so this is its only copy"
+NOT_TAKEN_BACK = "replaced results are not taken back yet"
+
+
+@dataclass
+class Keeping:
+    """Says why a study is kept.
+
+    Attributes:
+        committing: the destinations that are asked for commitment.
+        rejecting: those that get rejection notes.
+    """
+
+    committing: Collection[str]
+    rejecting: Collection[str]
+    _corrected: frozenset[int] = field(default=frozenset(), init=False)
+    _up_to: int | None = field(default=None, init=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Keeping:
+        rejecting = {to.name for to in settings.destinations if getattr(to, "rejection_notes", False)}
+        return cls({to.name for to in committing(settings)}, rejecting)
+
+    def why(self, session: Session, study: Study, part: Part) -> str:
+        """One of the reasons of this file, or "": the part may go."""
+        if study.state in (StudyState.OPEN, StudyState.CLOSED) or _is_at_work(session, study):
+            return AT_WORK
+        if study.id in self._corrected_studies(session):
+            return CORRECTED
+        if study.state is StudyState.QUARANTINED:  # nothing of it is delivered until a person releases it
+            return ""
+        return self._undelivered(session, study) or (self._only_copy(session, study) if part is Part.RESULTS else "")
+
+    def _corrected_studies(self, session: Session) -> frozenset[int]:
+        """The ids of the studies with a segmentation that may be ground truth, or with an image that one is about."""
+        newest = session.scalar(select(func.max(Annotation.id)))
+        if newest != self._up_to:
+            self._corrected, self._up_to = _corrected(session), newest
+        return self._corrected
+
+    def _undelivered(self, session: Session, study: Study) -> str:
+        deliveries = select(Delivery.id).join(Delivery.result).where(Result.study_id == study.id)
+        given_up = and_(Delivery.state == DeliveryState.DEAD, Result.last_revision == study.revision)
+        if _any(session, deliveries.where(or_(Delivery.state == DeliveryState.WAITING, given_up))):
+            return NOT_DELIVERED
+        committed = or_(Delivery.state != DeliveryState.SENT, Delivery.destination.not_in(self.committing))
+        if _any(session, deliveries.where(or_(Delivery.state == DeliveryState.UNCOMMITTED, ~committed))):
+            return NOT_COMMITTED
+        return ""
+
+    def _only_copy(self, session: Session, study: Study) -> str:
+        sent = exists().where(Delivery.result_id == Result.id)
+        current = select(Result.id).where(Result.study_id == study.id, Result.last_revision == study.revision)
+        if _any(session, current.where(~sent)):
+            return NOT_SENT_ANYWHERE
+        there = (DeliveryState.SENT, DeliveryState.COMMITTED)
+        replaced = (
+            select(Delivery.id)
+            .join(Delivery.result)
+            .where(
+                Result.study_id == study.id,
+                Result.last_revision < study.revision,
+                Delivery.destination.in_(self.rejecting),
+                Delivery.state.in_(there),
+                Delivery.rejected_by_id.is_(None),
+            )
+        )
+        return NOT_TAKEN_BACK if _any(session, replaced) else ""
+
+
+def _any(session: Session, query: object) -> bool:
+    return session.execute(query.limit(1)).first() is not None  # type: ignore[attr-defined]  # any SELECT
+
+
+def _is_at_work(session: Session, study: Study) -> bool:
+    unfinished = Job.state.in_([JobState.WAITING, JobState.RUNNING])
+    return _any(session, select(Job.id).where(Job.study_id == study.id, unfinished))
+
+
+def _corrected(session: Session) -> frozenset[int]:
+    rows = session.scalars(select(Annotation).options(joinedload(Annotation.instance).joinedload(Instance.study))).all()
+    images = images_named(session, rows)
+    kept: set[int] = set()
+    for row in rows:
+        found = [images[uid] for uid in row.images if uid in images]
+        if why_not_counted(row, found) not in (BY_A_MACHINE, UNCHANGED_COPY):
+            kept |= {row.instance.study_id, *(image.study_id for image in found)}
+    return frozenset(kept)

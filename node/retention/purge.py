@@ -1,0 +1,162 @@
+"""The purge: deletes what the settings say, and finishes what an earlier run began. `serve` runs it as a tick, and
+`mammo-node purge` once."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from dicom_io.results.outputs import OUTPUTS
+from models.types.words import counted
+from node.archive.layout import HL7_REFUSED, QUARANTINE
+from node.audit.actors import Actor
+from node.audit.events import enter_instances_deleted, enter_study_deleted
+from node.logs import place_of
+from node.retention.deleting import Size, delete_doomed, doom, doom_refused
+from node.retention.kept import Keeping
+from node.retention.rules import DAY_S, Part, Rule, is_old_enough, old_enough, rule_for_space, rules
+from node.store.database import Sessions, read_only
+from node.store.tables import Instance, Result, Study
+
+log = logging.getLogger(__name__)
+
+MB = 1_000_000
+
+
+@dataclass
+class Purged:
+    """What a run deleted: studies by the setting that asked for it, and the files."""
+
+    studies: dict[str, int] = field(default_factory=dict)
+    size: Size = field(default_factory=Size)
+
+
+@dataclass(frozen=True)
+class Purge:
+    """Deletes what is old enough, and the oldest while there is too little space.
+
+    Attributes:
+        now: UTC seconds since the epoch.
+        free_bytes: how much room there is for images, of the disk or of the quota, whichever is less.
+        by: who purges, for the audit trail.
+        freed: called with the bytes of deleted files that count against the quota.
+    """
+
+    sessions: Sessions
+    settings: Settings
+    now: Callable[[], float]
+    free_bytes: Callable[[], int]
+    by: Actor
+    freed: Callable[[int], None] = lambda _: None
+
+    def by_age(self) -> Purged:
+        """Finishes what an earlier run began, and deletes everything that is old enough."""
+        done, data_dir = Purged(), self.settings.data_dir
+        done.size += delete_doomed(self.sessions, data_dir, self.freed)
+        keeping = Keeping.of(self.settings)
+        for rule in rules(self.settings.retention):
+            with read_only(self.sessions) as session:
+                due = list(old_enough(session, rule, self.now()))
+            for study_id in due:
+                self._purge_study(rule, study_id, keeping, done)
+        self._purge_refused_reports(done)
+        for _, path in old_files(self.settings, self.now()):
+            self._delete(path, done)
+        return _told(done)
+
+    def for_space(self) -> Purged:
+        """Deletes the images of the oldest studies while there is less room than the settings ask for."""
+        done, retention = Purged(), self.settings.retention
+        if retention.purge_below_free_mb is None or retention.purge_until_free_mb is None:
+            return done
+        if self.free_bytes() >= retention.purge_below_free_mb * MB:
+            return done
+        keeping, rule = Keeping.of(self.settings), rule_for_space(retention)
+        with read_only(self.sessions) as session:
+            oldest = list(old_enough(session, rule, self.now()))
+        for study_id in oldest:
+            if self.free_bytes() >= retention.purge_until_free_mb * MB:
+                break
+            self._purge_study(rule, study_id, keeping, done)
+        if self.free_bytes() < retention.purge_below_free_mb * MB:
+            log.warning("retention deleted what it may, and still less than purge_below_free_mb is free")
+        return _told(done)
+
+    def _purge_study(self, rule: Rule, study_id: int, keeping: Keeping, done: Purged) -> None:
+        with self.sessions.begin() as session:
+            study = session.get_one(Study, study_id, with_for_update=True)
+            now = self.now()
+            if not is_old_enough(session, rule, study_id, now) or keeping.why(session, study, rule.part):
+                return
+            self._enter(session, study, rule.part, now)
+            doom(session, study, rule.part, self.settings.data_dir, now)
+        log.info("study %d: its %s were purged by %s: %s", study_id, rule.part, self.by.known_as, rule.setting)
+        done.studies[rule.setting] = done.studies.get(rule.setting, 0) + 1
+        done.size += delete_doomed(self.sessions, self.settings.data_dir, self.freed)
+
+    def _enter(self, session: Session, study: Study, part: Part, now: float) -> None:
+        """Enters it into the audit trail."""
+        match part:
+            case Part.IMAGES:
+                enter_study_deleted(session, study, self.by, now)
+            case Part.RESULTS:
+                kept = select(Result.kind).where(Result.study_id == study.id, Result.purged_at.is_(None))
+                classes = Counter(str(OUTPUTS[kind].sop_class_uid) for kind in session.scalars(kept) if kind in OUTPUTS)
+                enter_instances_deleted(session, study, classes, self.by, now)
+            case Part.READINGS:  # no object: images and results stay
+                pass
+
+    def _purge_refused_reports(self, done: Purged) -> None:
+        days = self.settings.retention.refused_days
+        if days is None:
+            return
+        with self.sessions.begin() as session:
+            for instance in refused_reports(session, self.now() - days * DAY_S):
+                study = session.get_one(Study, instance.study_id, with_for_update=True)
+                enter_instances_deleted(session, study, {instance.sop_class_uid: 1}, self.by, self.now())
+                doom_refused(session, instance, self.settings.data_dir, self.now())
+        done.size += delete_doomed(self.sessions, self.settings.data_dir, self.freed)
+
+    def _delete(self, path: Path, done: Purged) -> None:
+        """Deletes a file that has no row."""
+        try:
+            size = path.stat().st_size
+            path.unlink()
+        except OSError as fault:
+            log.error("a file of quarantine or of refused messages cannot be deleted: %s", place_of(fault))
+            return
+        done.size += Size(1, size)
+        if path.is_relative_to(self.settings.data_dir / QUARANTINE):
+            self.freed(size)
+
+
+def _told(done: Purged) -> Purged:
+    if done.size.files:
+        log.info("retention deleted %s (%.1f MB)", counted(done.size.files, "file"), done.size.size / MB)
+    return done
+
+
+def refused_reports(session: Session, before: float) -> list[Instance]:
+    """The reports that were refused, came before a time and are kept still."""
+    kept = Instance.refusal.is_not(None), Instance.purged_at.is_(None), Instance.received_at < before
+    return list(session.scalars(select(Instance).where(*kept).order_by(Instance.study_id, Instance.id).limit(1000)))
+
+
+def old_files(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:
+    """The files without a row that are old enough, with their setting: set aside in quarantine, and refused HL7
+    messages."""
+    for folder, setting, days in (
+        (QUARANTINE, "quarantine_days", settings.retention.quarantine_days),
+        (HL7_REFUSED, "refused_days", settings.retention.refused_days),
+    ):
+        if days is not None:
+            for path in (settings.data_dir / folder).rglob("*"):
+                if path.is_file() and path.stat().st_mtime < now - days * DAY_S:
+                    yield setting, path

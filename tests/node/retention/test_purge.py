@@ -1,0 +1,279 @@
+"""What retention deletes, what it never deletes, and that a study of which it deleted something stays known."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from keeping import DAY_S, PACS, deliver, files, named, on_disk, purge, purge_of, reported_and_delivered, settings_of
+from road import Road, changed
+
+from node.annotations.truth import read_annotations
+from node.demo.studies import DemoStudy
+from node.retention.kept import AT_WORK, CORRECTED, NOT_COMMITTED, NOT_DELIVERED, NOT_SENT_ANYWHERE, Keeping
+from node.retention.plan import plan
+from node.retention.rules import Part
+from node.store.states import DeliveryState, StudyState
+from node.store.tables import AuditEvent, Delivery, DoomedFile, Instance, Study
+
+pytestmark = pytest.mark.slow
+ALL = {"images_days": 30, "not_read_days": 30, "readings_days": 30, "results_days": 30, "refused_days": 30}
+COMMITS = {**PACS, "commitment": True}
+
+
+@pytest.fixture
+def road(tmp_path: Path, queue_url: str) -> Road:
+    return Road(tmp_path / "data", database_url=queue_url)
+
+
+def after_days(road: Road, days: float) -> None:
+    road.clock.seconds += days * DAY_S
+
+
+def test_nothing_is_ever_deleted_unless_it_is_set(road: Road, mammogram_study: DemoStudy) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    after_days(road, 36_500)
+    before = on_disk(road)
+    assert purge(road).size.files == 0
+    assert on_disk(road) == before
+
+
+def test_the_images_of_an_old_delivered_study_go_and_its_rows_and_results_stay(
+    road: Road, mammogram_studies: list[DemoStudy]
+) -> None:
+    old, young = mammogram_studies
+    reported_and_delivered(road, *old.files)
+    after_days(road, 31)
+    reported_and_delivered(road, *young.files)
+    purged = purge(road, images_days=30)
+    assert purged.studies == {"images_days": 1}
+    assert on_disk(road) == named(road)
+    assert {path.split("/")[1] for path in files(road, "archive")} == {young.study_instance_uid}
+    assert not (road.data_dir / "archive" / old.study_instance_uid).exists()
+    with road.sessions.begin() as session:
+        study = session.query(Study).filter_by(study_instance_uid=old.study_instance_uid).one()
+        assert study.state is StudyState.REPORTED
+        assert study.images_purged_at == road.clock()
+        assert [instance.purged_at for instance in study.instances] == [road.clock()] * 4
+        assert all((road.data_dir / result.path).is_file() for result in study.results)
+        (event,) = session.query(AuditEvent).all()
+        assert "110105" in str(event.message), "DICOM Study Deleted"
+        assert session.query(DoomedFile).count() == 0
+    assert purge(road, images_days=30).size.files == 0, "once"
+
+
+def test_each_part_goes_by_its_own_age(road: Road, mammogram_study: DemoStudy) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    ages = {"readings_days": 10, "results_days": 20, "images_days": 30}
+    left = []
+    for _ in range(4):
+        purge(road, **ages)
+        left.append([bool(files(road, folder)) for folder in ("readings", "results", "archive")])
+        after_days(road, 10.1)
+    assert left == [[True] * 3, [False, True, True], [False, False, True], [False] * 3]
+    assert on_disk(road) == named(road)
+
+
+def annotate(road: Road) -> None:
+    """Somebody corrects the first result, as a viewer does."""
+    (first, *_) = road.results("SEG")
+    first.SOPInstanceUID = first.file_meta.MediaStorageSOPInstanceUID = "1.2.3.77"
+    first.Manufacturer = "Viewer"
+    first.DeviceUID = first.SeriesInstanceUID = "1.2.3.78"
+    del first.ContributingEquipmentSequence
+    for segment in first.SegmentSequence:
+        segment.SegmentAlgorithmType = "MANUAL"
+        segment.pop("SegmentAlgorithmName", None)
+        segment.pop("SegmentationAlgorithmIdentificationSequence", None)
+    first.ContentCreatorName = "Expert^Some"
+    first.save_as(road.data_dir / "corrected.dcm", enforce_file_format=True)
+    road.receive(road.data_dir / "corrected.dcm")
+    (road.data_dir / "corrected.dcm").unlink()
+
+
+def test_what_a_person_corrected_is_kept_for_ever_with_its_image_and_proposal(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    annotate(road)
+    after_days(road, 3650)
+    before = on_disk(road)
+    with road.sessions.begin() as session:
+        (planned,) = plan(session, settings_of(road, images_days=30), road.clock(), lambda: 0)
+        assert planned.kept == {CORRECTED: 1}
+    assert purge(road, **ALL).size.files == 0
+    assert on_disk(road) == before
+    with road.sessions.begin() as session:
+        (image,) = read_annotations(session, road.data_dir).images
+        assert image.proposal_path is not None
+
+
+@pytest.mark.parametrize(
+    ("states", "destination", "why"),
+    [
+        ([DeliveryState.WAITING], PACS, NOT_DELIVERED),
+        ([DeliveryState.DEAD], PACS, NOT_DELIVERED),
+        ([DeliveryState.SENT, DeliveryState.WAITING], PACS, NOT_DELIVERED),
+        ([DeliveryState.UNCOMMITTED], COMMITS, NOT_COMMITTED),
+        ([DeliveryState.SENT], COMMITS, NOT_COMMITTED),
+        ([DeliveryState.COMMITTED, DeliveryState.UNCOMMITTED], COMMITS, NOT_COMMITTED),
+        ([DeliveryState.COMMITTED], COMMITS, ""),
+        ([DeliveryState.SENT], PACS, ""),
+    ],
+)
+def test_nothing_goes_that_is_not_delivered_and_committed_where_that_is_asked(
+    road: Road, mammogram_study: DemoStudy, states: list[DeliveryState], destination: dict[str, object], why: str
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    with road.sessions.begin() as session:
+        for number, delivery in enumerate(session.query(Delivery).order_by(Delivery.id)):
+            delivery.state = states[number % len(states)]
+    after_days(road, 3650)
+    before = on_disk(road)
+    with road.sessions.begin() as session:
+        settings = settings_of(road, destination, **ALL)
+        reasons = {Keeping.of(settings).why(session, session.query(Study).one(), part) for part in Part}
+    assert reasons == {why}
+    purge(road, destination, **ALL)
+    assert (on_disk(road) == before) is bool(why)
+
+
+def test_results_without_a_destination_are_the_only_copy_and_stay(
+    tmp_path: Path, queue_url: str, mammogram_study: DemoStudy
+) -> None:
+    road = Road(tmp_path / "data", destinations=(), database_url=queue_url)
+    road.all_of_it(*mammogram_study.files)
+    after_days(road, 3650)
+    purge(road, **ALL)
+    assert not files(road, "archive")
+    assert files(road, "results")
+    with road.sessions.begin() as session:
+        reason = Keeping.of(settings_of(road)).why(session, session.query(Study).one(), Part.RESULTS)
+    assert reason == NOT_SENT_ANYWHERE
+
+
+def test_a_study_that_is_open_or_read_or_waits_for_its_report_is_never_touched(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    everything = {**ALL, "quarantine_days": 30}
+    road.receive(*mammogram_study.files)
+    for step in (lambda: None, road.read, lambda: road.close(), road.read):
+        step()
+        after_days(road, 365)
+        before = on_disk(road)
+        assert purge(road, **everything).size.files == 0
+        assert on_disk(road) == before
+    with road.sessions.begin() as session:
+        study = session.query(Study).one()
+        assert study.state is StudyState.CLOSED
+        assert Keeping.of(settings_of(road)).why(session, study, Part.IMAGES) == AT_WORK
+
+
+def test_a_study_of_which_nothing_is_read_goes_by_its_own_setting(road: Road, mammogram_study: DemoStudy) -> None:
+    chest = changed(mammogram_study.files[0], SOPClassUID="1.2.840.10008.5.1.4.1.1.7", Modality="OT")
+    road.receive(chest)
+    road.close()
+    assert road.study().state is StudyState.NOT_READ
+    after_days(road, 31)
+    purge(road, images_days=1)
+    assert files(road, "archive")
+    purge(road, not_read_days=30)
+    assert not files(road, "archive")
+
+
+def test_quarantine_goes_by_its_own_setting_alone(road: Road, mammogram_study: DemoStudy) -> None:
+    dark = changed(mammogram_study.files[0])
+    dark.PixelData = bytes(len(dark.PixelData))
+    road.receive(mammogram_study.files[0], dark)
+    road.read()
+    (aside,) = files(road, "quarantine")
+    after_days(road, 31)
+    os.utime(road.data_dir / aside, (road.clock() - 31 * DAY_S,) * 2)
+    purge(road, **ALL)
+    assert files(road, "quarantine")
+    assert files(road, "archive")
+    purge(road, quarantine_days=30)
+    assert not files(road, "quarantine")
+    assert not files(road, "archive")
+    assert road.study().state is StudyState.QUARANTINED
+
+
+def test_refused_messages_and_reports_go_by_their_own_setting(road: Road, mammogram_study: DemoStudy) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    with road.sessions.begin() as session:  # as a report that could not be used
+        session.query(Instance).first().refusal = "no person"
+    refused = road.data_dir / "hl7-refused/one.hl7"
+    refused.parent.mkdir()
+    refused.write_text("MSH|")
+    after_days(road, 31)
+    os.utime(refused, (road.clock() - 31 * DAY_S,) * 2)
+    purge(road, results_days=1)
+    assert refused.exists()
+    purge(road, refused_days=30)
+    assert not refused.exists()
+    assert len(files(road, "archive")) == 3
+
+
+def test_the_oldest_go_first_while_space_is_short_and_never_the_youngest(
+    road: Road, mammogram_studies: list[DemoStudy]
+) -> None:
+    first, second = mammogram_studies
+    reported_and_delivered(road, *first.files)
+    after_days(road, 40)
+    reported_and_delivered(road, *second.files)
+    short = purge_of(road, free=5e9, purge_below_free_mb=10_000, purge_until_free_mb=20_000, youngest_days=30)
+    enough = purge_of(road, free=10e9, purge_below_free_mb=10_000, purge_until_free_mb=20_000, youngest_days=30)
+    assert enough.for_space().size.files == 0
+    assert short.for_space().studies == {"purge_below_free_mb": 1}
+    assert {path.split("/")[1] for path in files(road, "archive")} == {second.study_instance_uid}
+    after_days(road, 31)
+    assert short.for_space().studies == {"purge_below_free_mb": 1}
+    assert on_disk(road) == named(road)
+
+
+def test_deleting_for_space_stops_when_enough_is_free(road: Road, mammogram_studies: list[DemoStudy]) -> None:
+    for study in mammogram_studies:
+        reported_and_delivered(road, *study.files)
+    after_days(road, 40)
+    free = [5_000_000_000]
+    purging = purge_of(road, purge_below_free_mb=10_000, purge_until_free_mb=20_000)
+    object.__setattr__(purging, "free_bytes", lambda: free[0])
+    object.__setattr__(purging, "freed", lambda size: free.__setitem__(0, 20_000_000_000))
+    assert purging.for_space().studies == {"purge_below_free_mb": 1}
+    assert files(road, "archive")
+
+
+def test_corrected_headers_of_an_image_go_with_it(road: Road, mammogram_study: DemoStudy) -> None:
+    road.receive(*mammogram_study.files, changed(mammogram_study.files[0], StudyDescription="corrected"))
+    assert len(files(road, "archive")) == 5
+    road.all_of_it()
+    deliver(road)
+    after_days(road, 31)
+    purge(road, images_days=30)
+    assert not files(road, "archive")
+    assert on_disk(road) == named(road)
+
+
+@pytest.mark.parametrize("part", list(Part))
+@pytest.mark.parametrize("stops_after", [0, 1, 2])
+def test_a_purge_that_is_cut_off_is_finished_by_the_next_and_rows_never_name_a_deleted_file(
+    road: Road, mammogram_study: DemoStudy, part: Part, stops_after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    after_days(road, 31)
+    unlink, left = Path.unlink, [stops_after]
+
+    def cut_off(path: Path, missing_ok: bool = False) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        purge(road, **{f"{part}_days": 30})
+    monkeypatch.undo()
+    assert named(road) <= on_disk(road)
+    purge(road, refused_days=1)  # what was begun is finished, whatever the settings say now
+    assert named(road) == on_disk(road)

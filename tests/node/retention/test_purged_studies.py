@@ -1,0 +1,208 @@
+"""A study of which retention deleted something stays known: what comes late or again, and what is asked of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from assessing import overall, report
+from keeping import DAY_S, deliver, files, named, on_disk, purge, reported_and_delivered, settings_of
+from pydicom import Dataset
+from road import Road, changed, texts
+
+from dicom_io.network.answers import Status
+from dicom_io.results.profiles import PROFILES
+from models.types.birads import Category
+from node.delivery.outbox import ResultDestination
+from node.demo.studies import DemoStudy
+from node.operations.resend import CannotResend, resend
+from node.operations.retry import ImagesPurged, retry, retry_study
+from node.reader.reread import CannotReread, reread
+from node.store.database import read_only
+from node.store.states import JobState, StudyState
+from node.store.tables import Job, ReceivedAssessment, Result, Study
+
+pytestmark = pytest.mark.slow
+PURGED = "deleted from this node since it was read: earlier reports of this study say what was found"
+
+
+@pytest.fixture
+def road(tmp_path: Path) -> Road:
+    return Road(tmp_path / "data")
+
+
+def purged(road: Road, *images: Path, **settings: float) -> None:
+    """A study that was reported, delivered and purged."""
+    reported_and_delivered(road, *images)
+    road.clock.seconds += 31 * DAY_S
+    purge(road, **(settings or {"images_days": 30}))
+
+
+def all_of_it(road: Road, *images: Dataset | Path) -> None:
+    """Until the report that waited for readings is written too."""
+    road.all_of_it(*images)
+    road.read()
+    road.report()
+
+
+def waiting_kinds(road: Road) -> list[str]:
+    with road.sessions.begin() as session:
+        rows = session.query(Result).filter(Result.revision == 2).order_by(Result.id)
+        return [str(row.kind) for row in rows]
+
+
+def test_a_late_image_of_a_purged_study_opens_a_revision_that_names_what_is_missing(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    *first, late = mammogram_study.files
+    purged(road, *first)
+    road.all_of_it(late)
+    study = road.study()
+    assert (study.state, study.revision, study.images_purged_at) == (StudyState.REPORTED, 2, None)
+    written = road.results("SR")[-1]
+    assert texts(written).count(PURGED) >= 3, "each of the images"
+    assert waiting_kinds(road) == ["SEG", "SR"], "of the late image"
+    predecessor = written.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert predecessor.ReferencedSOPInstanceUID == road.results("SR")[0].SOPInstanceUID
+    assert on_disk(road) == named(road)
+
+
+def test_a_late_image_after_the_results_went_too_is_reported(road: Road, mammogram_study: DemoStudy) -> None:
+    *first, late = mammogram_study.files
+    purged(road, *first, images_days=30, results_days=30)
+    assert not files(road, "results")
+    road.all_of_it(late)
+    assert road.study().state is StudyState.REPORTED
+    assert on_disk(road) == named(road)
+    assert waiting_kinds(road) == ["SEG", "SR"]
+
+
+def test_an_image_that_was_purged_and_comes_again_is_kept_again_and_neither_read_nor_reported(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    purged(road, *mammogram_study.files)
+    jobs = len(road.jobs())
+    assert {answer.status for answer in road.receive(*mammogram_study.files)} == {Status.SUCCESS}
+    study = road.study()
+    assert (study.state, study.revision, len(road.jobs())) == (StudyState.REPORTED, 1, jobs)
+    assert len(files(road, "archive")) == 4
+    purge(road, images_days=30)
+    assert len(files(road, "archive")) == 4, "its days begin again"
+    road.clock.seconds += 31 * DAY_S
+    purge(road, images_days=30)
+    assert not files(road, "archive")
+
+
+def test_a_whole_study_that_comes_again_with_a_late_image_is_reported_whole(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    *first, late = mammogram_study.files
+    purged(road, *first)
+    all_of_it(road, *first, late)
+    assert road.study().revision == 2
+    assert PURGED not in texts(road.results("SR")[-1])
+    assert len(road.results("SEG", revision=2)) == 4
+    assert waiting_kinds(road) == ["SEG", "SR"], "what was said before has the same UIDs, and is not sent again"
+
+
+def test_an_image_that_a_report_left_out_because_it_was_purged_is_reported_when_it_comes_again(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    *first, late = mammogram_study.files
+    purged(road, *first)
+    road.all_of_it(late)
+    all_of_it(road, *first)
+    assert road.study().revision == 3
+    assert PURGED not in texts(road.results("SR")[-1])
+    assert len(road.results("SEG", revision=3)) == 4
+
+
+def test_a_lost_file_is_still_read_again(road: Road, mammogram_study: DemoStudy) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    (road.data_dir / road.instances()[0].path).unlink()
+    road.receive(mammogram_study.files[0])
+    assert road.study().revision == 2
+
+
+def test_a_purged_image_that_comes_again_for_another_patient_is_quarantined(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    purged(road, *mammogram_study.files)
+    road.receive(changed(mammogram_study.files[0], PatientID="SOMEBODY ELSE"))
+    assert road.study().state is StudyState.QUARANTINED
+    with road.sessions.begin() as session, pytest.raises(ImagesPurged, match="3 of its 4 images were purged on"):
+        retry_study(session, 1, road.clock())
+    road.receive(*(changed(file, PatientID="SOMEBODY ELSE") for file in mammogram_study.files[1:]))
+    with road.sessions.begin() as session:
+        retry_study(session, 1, road.clock())
+    all_of_it(road)
+    assert road.results("SR")[-1].PatientID == "SOMEBODY ELSE"
+
+
+def test_readings_that_were_purged_are_made_anew_before_a_report_needs_them(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    *first, late = mammogram_study.files
+    purged(road, *first, readings_days=30)
+    assert not files(road, "readings")
+    road.receive(late)
+    road.read()
+    road.close()
+    road.report()
+    assert road.study().state is StudyState.CLOSED, "the report waits for the readings"
+    road.read()
+    road.report()
+    assert len(road.results("SEG", revision=2)) == 4
+    assert waiting_kinds(road) == ["SEG", "SR"]
+    assert on_disk(road) == named(road)
+
+
+def test_a_category_of_a_purged_study_is_kept_and_what_was_reported_stands(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    purged(road, *mammogram_study.files)
+    patient = mammogram_study.patient_id
+    sr = report(overall(Category("2")), StudyInstanceUID=mammogram_study.study_instance_uid, PatientID=patient)
+    sr.PatientBirthDate = road.instances()[0].patient_birth_date
+    road.all_of_it(sr)
+    assert (road.study().state, road.study().revision) == (StudyState.REPORTED, 1)
+    with road.sessions.begin() as session:
+        assert session.query(ReceivedAssessment).one().study_id == 1
+
+
+def test_what_is_asked_of_a_purged_study_says_that_it_is_purged(road: Road, mammogram_study: DemoStudy) -> None:
+    purged(road, *mammogram_study.files, images_days=30, results_days=30)
+    with pytest.raises(CannotReread, match="its images were purged on"):
+        reread(road.sessions, road.data_dir, 1, None, 1, lambda *_: None)
+    with road.sessions.begin() as session, pytest.raises(CannotResend, match="were purged on"):
+        resend(session, 1, ResultDestination("pacs", PROFILES["ohif"]), road.clock())
+    with road.sessions.begin() as session:
+        session.query(Job).first().state = JobState.FAILED
+    with road.sessions.begin() as session, pytest.raises(ImagesPurged, match="its images were purged on"):
+        retry(session, settings_of(road), 1, road.clock(), "the command line")
+
+
+def test_the_readings_alone_can_be_made_anew_by_a_person(road: Road, mammogram_study: DemoStudy) -> None:
+    purged(road, *mammogram_study.files, readings_days=30)
+    with pytest.raises(CannotReread, match="`mammo-node retry 1` has its images read again"):
+        reread(road.sessions, road.data_dir, 1, None, 1, lambda *_: None)
+    with road.sessions.begin() as session:
+        retry(session, settings_of(road), 1, road.clock(), "the command line")
+    road.all_of_it()
+    assert len(files(road, "readings")) == 4
+    assert road.study().revision == 2
+
+
+def test_results_that_were_purged_are_written_anew_with_the_same_uids(road: Road, mammogram_study: DemoStudy) -> None:
+    *first, late = mammogram_study.files
+    purged(road, *first, results_days=30)
+    with read_only(road.sessions) as session:
+        before = {row.sop_instance_uid for row in session.query(Result) if row.kind == "SEG"}
+    assert not files(road, "results")
+    road.all_of_it(late)
+    segs = road.results("SEG", revision=2)
+    assert before < {str(seg.SOPInstanceUID) for seg in segs}
+    assert on_disk(road) == named(road)
+    with road.sessions.begin() as session:
+        assert session.query(Study).one().results_purged_at is None
+    deliver(road)
