@@ -7,14 +7,13 @@ import random
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from postgresql import PostgreSQL
 from running import RunningNode
 from sqlalchemy import select
 
@@ -23,13 +22,6 @@ from dicom_io.network.peer import Peer
 from dicom_io.network.scu import echo
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Instance, Job, Study
-
-HOLDS_THE_QUEUE = """
-import sqlite3, sys
-sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None).execute("BEGIN IMMEDIATE")
-print("holds", flush=True)
-sys.stdin.read()
-"""
 
 
 @dataclass
@@ -40,12 +32,14 @@ class World:
         orthanc: the PACS's process id.
         clock: the seconds in this file are added to the node's wall clock (serve.py).
         is_small: whether the data folder is a file system of its own, so small that it can be filled.
+        postgresql: the server of the queue, if it is not in SQLite.
     """
 
     node: RunningNode
     orthanc: int
     clock: Path
     is_small: bool
+    postgresql: PostgreSQL | None
     chance: random.Random
     says: Callable[[str], None]
 
@@ -63,18 +57,18 @@ def a_pacs_that_hangs(world: World) -> Iterator[None]:
 
 
 @contextmanager
-def a_queue_held_by_another_process(world: World) -> Iterator[None]:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDS_THE_QUEUE, world.node.data_dir / "queue.sqlite"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    try:
+def a_queue_held_by_another_program(world: World) -> Iterator[None]:
+    with world.node.database() as session:
+        held = "BEGIN IMMEDIATE" if world.postgresql is None else "LOCK TABLE study, job, delivery"
+        session.connection().exec_driver_sql(held)
         yield
-    finally:
-        holder.communicate()
+
+
+@contextmanager
+def a_database_that_crashes(world: World) -> Iterator[None]:
+    assert world.postgresql is not None
+    world.postgresql.crash_and_start()
+    yield
 
 
 @contextmanager
@@ -196,10 +190,10 @@ def children(process: int) -> list[int]:
         return []
 
 
-def answers_a_sender(node: RunningNode) -> bool:
+def answers_a_sender(node: Peer) -> bool:
     """Whether an allowed sender gets an answer to a C-ECHO."""
     try:
-        echo(Peer("MAMMO_NODE", "127.0.0.1", node.port, 10, "TEST"))
+        echo(node)
     except DestinationError:
         return False
     return True
@@ -207,7 +201,8 @@ def answers_a_sender(node: RunningNode) -> bool:
 
 FAULTS: dict[str, tuple[Fault, float]] = {
     "PACS hangs": (a_pacs_that_hangs, 15),
-    "queue held by another process": (a_queue_held_by_another_process, 12),
+    "queue held by another program": (a_queue_held_by_another_program, 12),
+    "PostgreSQL crashed": (a_database_that_crashes, 5),
     "full disk": (a_full_disk, 8),
     "image on a bad sector": (an_image_on_a_bad_sector, 20),
     "masks gone": (masks_that_are_gone, 1),
@@ -218,12 +213,18 @@ FAULTS: dict[str, tuple[Fault, float]] = {
     "reader killed": (a_killed_reader, 1),
 }
 """By name: the fault, and for how many seconds it lasts."""
+OF_POSTGRESQL = frozenset({"PostgreSQL crashed"})
+
+
+def possible(world: World) -> dict[str, tuple[Fault, float]]:
+    """The faults that can be made there."""
+    return {name: fault for name, fault in FAULTS.items() if world.postgresql is not None or name not in OF_POSTGRESQL}
 
 
 def keep_failing(world: World, until: float, done: dict[str, int]) -> None:
     """Fault after fault, again and again, until the monotonic clock reaches `until`; counts them in `done`."""
     while time.monotonic() < until:
-        for name, (fault, lasts_s) in FAULTS.items():
+        for name, (fault, lasts_s) in possible(world).items():
             if time.monotonic() >= until:
                 return
             with fault(world):

@@ -1,7 +1,7 @@
 """Kills and faults on a node between a sender and a real Orthanc, for as long as asked, and then one account by UID.
 
     make soak                                        60 kills and every fault, in 20 minutes and what the rest takes
-    PYTHONPATH=tests:tests/support:. .venv/bin/python tests/soak/run.py --minutes 2 --kills 6
+    PYTHONPATH=tests:tests/support:. .venv/bin/python tests/soak/run.py --minutes 2 --kills 6 --postgresql --tls
 
 Needs Orthanc. As root the data folder is a small file system that is filled now and then; where that cannot be done, it
 is said. Exit status 0: the account is right.
@@ -22,18 +22,22 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 from orthanc import Orthanc, debian_orthanc
+from ports import held_port
+from postgresql import debian_postgresql
 from pydicom.uid import generate_uid
 from road import changed
 from running import RunningNode, eventually
 from small_studies import small_studies
 from soak.accounting import account, dataset_digest, is_settled, table, tracebacks
-from soak.faults import FAULTS, World, answers_a_sender, keep_failing
+from soak.faults import World, answers_a_sender, keep_failing, possible
 from sqlalchemy import select
 
 from dicom_io.errors import DestinationError
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
+from dicom_io.network.tls import TlsFiles
 from node.demo.studies import DemoStudy, find_cases
 from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Job, Study
@@ -49,23 +53,25 @@ name = "pacs"
 ae_title = "{orthanc.ae_title}"
 host = "{orthanc.host}"
 port = {orthanc.dicom_port}
+{destination}
 profile = "all"
 timeout_s = 10
 retry_first_s = 2
 retry_ceiling_s = 10
 [receiver]
 min_free_mb = 40
+{receiver}
 """
 
 
 class Sender:
     """Sends new studies of four views, each image until it is acknowledged, as a PACS does."""
 
-    def __init__(self, node: RunningNode, studies: list[DemoStudy], folder: Path, every_s: float) -> None:
+    def __init__(self, node: Peer, studies: list[DemoStudy], folder: Path, every_s: float) -> None:
         self.accepted: dict[str, str] = {}
         self.studies = 0
         self.refused = 0
-        self._node, self._models, self._folder, self._every_s = node, studies, folder, every_s
+        self.node, self._models, self._folder, self._every_s = node, studies, folder, every_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._send_studies, name="sender")
 
@@ -94,7 +100,7 @@ class Sender:
     def _send(self, path: Path) -> None:
         while True:
             try:
-                (sent,) = send_files(Peer("MAMMO_NODE", "127.0.0.1", self._node.port, 15, "TEST"), [path])
+                (sent,) = send_files(self.node, [path])
             except DestinationError:
                 self.refused += 1
             else:
@@ -109,24 +115,55 @@ def main() -> int:
     options.add_argument("--minutes", type=float, default=20, help="how long kills and faults go on")
     options.add_argument("--kills", type=int, default=60)
     options.add_argument("--study-every-s", type=float, default=25)
+    options.add_argument("--postgresql", action="store_true", help="the queue is there, and it crashes now and then")
+    options.add_argument("--tls", action="store_true", help="images and results go by mutual DICOM TLS alone")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--folder", type=Path, help="where everything is kept; without it, a temporary folder")
     asked = options.parse_args()
     with ExitStack() as stack:
         folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        orthanc = stack.enter_context(debian_orthanc(folder / "orthanc"))
+        secured = Secured(folder) if asked.tls else None
+        orthanc = stack.enter_context(debian_orthanc(folder / "orthanc", **(secured.orthanc if secured else {})))
         clock = folder / "clock"
         clock.write_text("0")
         os.environ["CLOCK"] = str(clock)
-        node = RunningNode(folder / "node", SETTINGS.format(orthanc=orthanc), Path(__file__).with_name("serve.py"))
+        server = stack.enter_context(debian_postgresql(durable=True)) if asked.postgresql else None
+        by_tls = stack.enter_context(held_port())
+        settings = SETTINGS.format(
+            orthanc=orthanc,
+            destination=f"tls = {{ {secured.files} }}" if secured else "",
+            receiver=f"tls = {{ port = {by_tls}, {secured.files} }}" if secured else "",
+        )
+        url = server.fresh() if server else None
+        node = RunningNode(folder / "node", settings, Path(__file__).with_name("serve.py"), url)
         is_small = stack.enter_context(_small_file_system(node.data_dir))
         studies = small_studies(find_cases(), folder / "mammograms")
         start(node)
         stack.callback(node.end)
-        sender = Sender(node, studies, folder, asked.study_every_s)
-        world = World(node, orthanc.process_id, clock, is_small, random.Random(asked.seed), say)
+        port, tls = (by_tls, secured.sender) if secured else (node.port, None)
+        sender = Sender(
+            Peer("MAMMO_NODE", "127.0.0.1", port, 15, "TEST", tls=tls), studies, folder, asked.study_every_s
+        )
+        world = World(node, orthanc.process_id, clock, is_small, server, random.Random(asked.seed), say)
         return soak(world, orthanc, sender, asked.minutes * 60, asked.kills)
+
+
+class Secured:
+    """Certificates of one authority for the sender, the node and Orthanc, with the settings that name them."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = Authority(folder)
+        node, orthanc, sender = (authority.issue(name, "127.0.0.1") for name in ("node", "orthanc", "sender"))
+        self.files = f'certificate = "{node[0]}", key = "{node[1]}", ca_file = "{authority.path}"'
+        self.sender = TlsFiles(*sender, authority.path)
+        self.orthanc = {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(orthanc[0]),
+            "DicomTlsPrivateKey": str(orthanc[1]),
+            "DicomTlsTrustedCertificates": str(authority.path),
+            "DicomTlsRemoteCertificateRequired": True,
+        }
 
 
 def soak(world: World, orthanc: Orthanc, sender: Sender, lasts_s: float, kills: int) -> int:
@@ -149,14 +186,14 @@ def soak(world: World, orthanc: Orthanc, sender: Sender, lasts_s: float, kills: 
     failing.join()
     sender.finish()
     say("no more faults: what is left is read, reported and delivered")
-    eventually("a sender is answered", lambda: answers_a_sender(node))
+    eventually("a sender is answered", lambda: answers_a_sender(sender.node))
     _retry_what_was_given_up(node)
     eventually("everything is read, reported and delivered", lambda: is_settled(node), timeout_s=1800, every_s=2)
     rows = account(node, orthanc, sender.accepted)
     log = node.log.read_text(encoding="utf-8", errors="replace")
     print(table(rows))
     print(f"{kills} kills, the longest SIGTERM {longest_stop_s:.1f} s, {restarts} starts that had to be tried again")
-    print("faults: " + ", ".join(f"{done.get(name, 0)} × {name}" for name in FAULTS))
+    print("faults: " + ", ".join(f"{done.get(name, 0)} × {name}" for name in possible(world)))
     print(f"{sender.studies} studies, {len(sender.accepted)} images, {sender.refused} times not taken at first")
     own, orphans = tracebacks(log)
     print(

@@ -7,9 +7,10 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -25,9 +26,10 @@ _MIGRATED = "migrated"
 
 @dataclass
 class PostgreSQL:
-    """A server on a free port of 127.0.0.1."""
+    """A server on a free port of 127.0.0.1; `control` runs pg_ctl for it."""
 
     port: int
+    control: Callable[..., object]
     _numbers: Iterator[int] = field(default_factory=count)
 
     def url(self, database: str) -> str:
@@ -44,6 +46,10 @@ class PostgreSQL:
         name = f"empty_{next(self._numbers)}"
         self.run(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    def crash_and_start(self) -> None:
+        """Ends the server at once, as a power cut does, and starts it again."""
+        self.control("-m", "immediate", "restart")
 
     def run(self, statement: str) -> None:
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
@@ -89,15 +95,27 @@ def debian_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
             f"port={port}",
         ]
         options = " ".join(f"-c {setting}" for setting in settings)
-        control: list[str | Path] = [bin_folder / "pg_ctl", "-D", folder / "data", "-w"]
-        start: list[str | Path] = [*control, "-o", options, "-l", folder / "log", "start"]
-        subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd="/", user=user)
+        start: list[str | Path] = [
+            bin_folder / "pg_ctl",
+            "-D",
+            folder / "data",
+            "-w",
+            "-o",
+            options,
+            "-l",
+            folder / "log",
+        ]
+        control = partial(_control, start, user)
+        control("start")
         try:
-            server = PostgreSQL(port)
+            server = PostgreSQL(port, control)
             server.run(f"CREATE DATABASE {_MIGRATED}")
             open_database(server.url(_MIGRATED)).dispose()
             yield server
         finally:
-            stop: list[str | Path] = [*control, "-m", "immediate", "stop"]
-            subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, cwd="/", user=user)
+            control("-m", "immediate", "stop")
             shutil.rmtree(folder)
+
+
+def _control(pg_ctl: Sequence[str | Path], user: int | None, *arguments: str) -> None:
+    subprocess.run([*pg_ctl, *arguments], check=True, stdout=subprocess.DEVNULL, cwd="/", user=user)
