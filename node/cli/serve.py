@@ -53,6 +53,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None) -> None:
     from node.archive.lock import part_of_a_node
     from node.service import ServiceFailed
     from node.store.database import why_not_opened
+    from node.store.faults import RAISED_AS, describe_fault, is_passing
 
     try:
         with part_of_a_node(settings.data_dir, settings.database, parts):
@@ -67,6 +68,10 @@ def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None) -> None:
         raise CommandFailed(f"The queue cannot be used: {why_not_opened(error)}.") from error
     except ServiceFailed as error:
         raise CommandFailed(f"The node stops: {error}. See its log for details.") from error
+    except RAISED_AS as fault:
+        if not is_passing(fault):
+            raise
+        raise CommandFailed(f"The machine keeps the node from running: {describe_fault(fault)}. Mend that.") from fault
 
 
 def _exit_in_spite_of_hanging_threads() -> None:

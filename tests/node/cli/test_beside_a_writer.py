@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -134,7 +135,7 @@ def test_no_command_migrates_a_queue_of_another_version(sessions, config, run_co
         ('data_dir = "a_file/below"', "below cannot be used: Not a directory"),
         ('data_dir = "/proc/here"', "/proc/here cannot be used"),
         ('data_dir = "data"\ndatabase_url = "foo://x"', "database_url cannot be used"),
-        ('data_dir = "data"\ndatabase_url = "no url"', "database_url cannot be used"),
+        ('data_dir = "data"\ndatabase_url = "no url"', "look at database_url"),
         ('data_dir = "data"\ndatabase_url = "oracle+oracledb://h/x"', "install the driver"),
         ('data_dir = "data"\ndatabase_url = "sqlite:////proc/here.sqlite"', "unable to open database file"),
     ],
@@ -145,6 +146,21 @@ def test_serve_reports_in_a_single_message_why_it_cannot_start(config, run_comma
     status, output = run_command("serve")
     assert status == 2
     assert says in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_fault_of_the_machine_while_serve_starts_is_a_single_message(
+    config, run_command, monkeypatch, closed_port, number
+):
+    def fails(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "a file of the data folder")
+
+    monkeypatch.setattr("node.audit.recording.write_durably", fails)
+    config.write_text(f'data_dir = "data"\n[receiver]\nport = {closed_port}\n')
+    status, output = run_command("serve")
+    assert status == 2
+    assert errno.errorcode[number] in output
     assert "Traceback" not in output
 
 
