@@ -86,6 +86,17 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
         raise ValueError(f"Not a stored reading: {error}") from error
 
 
+def scores_from_json(values: dict[str, Any]) -> ImageReading:
+    """The reading without findings and pictures, where its masks are gone: for its scores alone.
+
+    Raises:
+        ValueError: it was not written by `to_json`.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer)
+    return from_json({**values, "findings": []}, buffer.getvalue())
+
+
 def _finding_to_json(finding: Finding) -> dict[str, object]:
     return {
         "kind": finding.kind.value,

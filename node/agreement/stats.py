@@ -103,7 +103,7 @@ def gather(
     for done, study_id in enumerate(sorted(wanted), start=1):
         study = session.get_one(Study, study_id)
         try:
-            exam = exam_of(session, study, data_dir, recall_threshold)
+            exam = exam_of(session, study, data_dir, recall_threshold, only_scores=True)
         except (OSError, NotReadable):
             left_out[LOST] += 1
             continue

@@ -22,6 +22,7 @@ from node.store.urgency import Urgency
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from config.settings import Settings
     from node.intake.refused_classes import RefusedClassView
     from node.operations.machine import CheckResult
     from node.operations.status import StudyCounts, StudyView
@@ -85,6 +86,7 @@ def status(
             orphaned(session, [destination.name for destination in settings.destinations]),
             refused_classes(session),
             sending_words(session, settings, time.time()),
+            _retention(session, settings),
         )
     if as_json:
         values = {
@@ -92,6 +94,7 @@ def status(
             "refused_classes": [asdict(refusal) for refusal in around.refused_classes],
             "stranded": around.stranded,
             "sending": around.sending,
+            "retention": around.retention,
             **asdict(around.counts),
             "older": found.older,
             "studies": [asdict(view) for view in reversed(found.studies)],
@@ -117,6 +120,15 @@ class Around:
     stranded: Mapping[str, int]
     refused_classes: Sequence[RefusedClassView]
     sending: Mapping[str, str]
+    retention: Mapping[str, str]
+
+
+def _retention(session: Session, settings: Settings) -> dict[str, str]:
+    if not settings.retention.is_on:
+        return {}
+    from node.retention.plan import retention_words  # imports pydicom
+
+    return retention_words(session, settings, time.time())
 
 
 def _seconds(time: datetime | None) -> float | None:
@@ -147,6 +159,8 @@ def _beside(around: Around) -> Iterator[str]:
         yield "Not reported yet: " + ", ".join(f"{count} {urgency}" for urgency, count in unreported.items())
     for name, words in around.sending.items():
         yield f"{name}: {words}"
+    for setting, words in around.retention.items():
+        yield f"Retention, {setting}: {words}"
     for name, count in around.stranded.items():
         yield (
             f"{waiting_for(name, count)}, which is no longer in the settings: "

@@ -61,7 +61,7 @@ def count_exams(
         study = session.get_one(Study, study_id)
         patient = next((instance.patient_id for instance in study.instances if instance.patient_id), "")
         try:
-            exam = exam_of(session, study, data_dir)
+            exam = exam_of(session, study, data_dir, only_scores=True)
         except (OSError, NotReadable):
             left_out[LOST] += 1
         else:

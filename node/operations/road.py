@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 from models.types.mammogram import Laterality
 from models.types.words import counted
 from node.operations.status import DELIVERED, DeliveryView, ImageView, StudyView, with_rows
+from node.retention.told import day_of
 from node.store.states import DeliveryState, ImageOutcome, JobKind, JobState, StudyState
 from node.store.tables import ReceivedAssessment, Result, Study
 
@@ -55,6 +56,7 @@ def road_of(session: Session, study_id: int) -> Road | None:
         *_assessments(assessed),
         *_deliveries(view),
         *_notices(view),
+        *_purges(view),
     ]
     known = sorted((event for event in events if event.at is not None), key=lambda event: event.at or 0)
     return Road(view, answer(view), (*known, *(event for event in events if event.at is None)))
@@ -70,13 +72,14 @@ def answer(study: StudyView) -> str:
     """Where a study stands and why: "why was it not processed?"."""
     match study.state:
         case StudyState.QUARANTINED:
-            return f"It is in quarantine: {study.why}. Nothing is sent until a person has checked it and retries it."
+            waits = f"It is in quarantine: {study.why}. Nothing is sent until a person has checked it and retries it."
+            return " ".join((waits, *_purged(study)))
         case StudyState.NOT_READ:
-            return f"Nothing of it is read, and nothing is sent: {study.why}."
+            return " ".join((f"Nothing of it is read, and nothing is sent: {study.why}.", *_purged(study)))
         case StudyState.OPEN | StudyState.CLOSED:
             return _unreported(study)
         case StudyState.REPORTED:
-            return " ".join(_reported(study))
+            return " ".join((*_reported(study), *_purged(study)))
 
 
 def retry_helps(study: StudyView) -> bool:
@@ -129,6 +132,26 @@ def _reported(study: StudyView) -> Iterator[str]:
     unread = [image for image in study.images if image.outcome is ImageOutcome.NOT_READ]
     if unread:
         yield f"Not read: {'; '.join(dict.fromkeys(f'{name_of(image)}, {image.reason}' for image in unread))}."
+
+
+def _purged(study: StudyView) -> Iterator[str]:
+    """What retention deleted of it."""
+    gone = [image.purged_at for image in study.images if image.purged_at is not None]
+    if gone:
+        which = "Its images" if len(gone) == len(study.images) else f"{len(gone)} of its {len(study.images)} images"
+        yield f"{which} were purged on {day_of(max(gone))} (retention)."
+    if study.results_purged_at is not None:
+        yield f"The files of its results were purged on {day_of(study.results_purged_at)} (retention)."
+
+
+def _purges(study: StudyView) -> Iterator[Event]:
+    gone = Counter(image.purged_at for image in study.images if image.purged_at is not None)
+    for at, count in gone.items():
+        yield Event(at, f"{counted(count, 'image')} purged", "retention: the files are deleted")
+    if study.readings_purged_at is not None and study.readings_purged_at not in gone:
+        yield Event(study.readings_purged_at, "Readings purged", "retention: masks and pictures are deleted")
+    if study.results_purged_at is not None:
+        yield Event(study.results_purged_at, "Results purged", "retention: the files are deleted")
 
 
 def _results(deliveries: Sequence[DeliveryView]) -> str:

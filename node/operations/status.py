@@ -21,7 +21,7 @@ DELIVERED = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
 @dataclass(frozen=True)
 class ImageView:
     """One instance of a study; `reason` says why it was not read. Times are UTC seconds since the epoch; `read_at` is
-    None if it was not read, or by an older version."""
+    None if it was not read, or by an older version; `purged_at`: when retention deleted its file."""
 
     id: int
     kind: InstanceKind
@@ -31,6 +31,7 @@ class ImageView:
     reason: str | None
     received_at: float = 0.0
     read_at: float | None = None
+    purged_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class NoticeView:
 @dataclass(frozen=True)
 class StudyView:
     """A study with its unfinished jobs, deliveries and notices. `score`: of the exam, 0..1; `discordant`: models and
-    radiologist disagree on recall; both as in the last report."""
+    radiologist disagree on recall; both as in the last report. `readings_purged_at`, `results_purged_at`: when
+    retention deleted their files."""
 
     id: int
     study_instance_uid: str
@@ -102,6 +104,8 @@ class StudyView:
     score: float | None = None
     discordant: bool = False
     notices: tuple[NoticeView, ...] = ()
+    readings_purged_at: float | None = None
+    results_purged_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,8 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery], notic
             )
             for notice in notices
         ),
+        readings_purged_at=study.readings_purged_at,
+        results_purged_at=study.results_purged_at,
     )
 
 
@@ -219,4 +225,5 @@ def _image_view(instance: Instance) -> ImageView:
         why,
         instance.received_at,
         instance.read_at,
+        instance.purged_at,
     )

@@ -10,12 +10,14 @@ from sqlalchemy.orm import Session
 from dicom_io.instance_kinds import InstanceKind
 from models.birads.concordance import concordances
 from models.readings.exam import put_together
+from models.readings.reading_json import scores_from_json
 from models.reference.tenths import Reference, ranked
 from models.types.birads import RECALL_THRESHOLD
 from models.types.exam import ExamImage, ExamReading, UnreadImage
+from models.types.reading import ImageReading
 from node.archive.contents import reading_of
 from node.assessments.entered import assessments_of
-from node.store.tables import Study
+from node.store.tables import Instance, Study
 from node.store.unread import Unread, sentence
 from node.studies.closing import arrived_views, breasts_of, readings_begun, shown_by, shown_views
 
@@ -26,12 +28,15 @@ def exam_of(
     data_dir: Path,
     recall_threshold: float = RECALL_THRESHOLD,
     reference: Reference | None = None,
+    *,
+    only_scores: bool = False,
 ) -> ExamReading:
     """The exam of a study: the readings, and the images that were not read with the reasons.
 
     Args:
         recall_threshold: the site's: a probability (0..1) above it is a recall.
         reference: the reference set that ranks its score, if the site uses one.
+        only_scores: images whose masks retention deleted count too, without findings; for figures, and no report.
 
     Raises:
         NotReadable, OSError: see `reading_of`.
@@ -43,13 +48,14 @@ def exam_of(
     for instance in study.instances:
         raw_copy = instance.kind == InstanceKind.FOR_PROCESSING and shown_by(instance) in shown
         no_view = instance.no_view  # its header may have been corrected after it was read
-        if instance.reading is not None and instance.masks_path is not None and not (raw_copy or no_view):
+        reading = None if raw_copy or no_view else _reading(instance, data_dir, only_scores=only_scores)
+        if reading is not None:
             images.append(
                 ExamImage(
                     sop_instance_uid=instance.sop_instance_uid,
                     laterality=instance.laterality,
                     view=instance.view,
-                    reading=reading_of(instance, data_dir),
+                    reading=reading,
                     extent=instance.extent,
                 )
             )
@@ -65,3 +71,12 @@ def exam_of(
     if reference is not None:
         exam = ranked(exam, reference)
     return replace(exam, concordances=concordances(exam, assessments_of(session, study)))
+
+
+def _reading(instance: Instance, data_dir: Path, *, only_scores: bool) -> ImageReading | None:
+    """The reading of an image; None if there is none, or its masks are deleted."""
+    if instance.reading is None:
+        return None
+    if instance.masks_path is None:
+        return scores_from_json(instance.reading) if only_scores else None
+    return reading_of(instance, data_dir)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -13,7 +15,7 @@ from models.types.words import counted
 from node.retention.deleting import Size, files_of, size_of
 from node.retention.kept import Keeping
 from node.retention.purge import MB, old_files, refused_reports
-from node.retention.rules import DAY_S, Rule, next_due, old_enough, rule_for_space, rules
+from node.retention.rules import DAY_S, SPACE, Rule, next_due, old_enough, rule_for_space, rules
 from node.retention.told import day_of
 from node.store.tables import Study
 
@@ -81,6 +83,19 @@ def plan(
             for setting, files in _files_alone(session, settings, now).items()
         ]
     return planned
+
+
+def retention_words(session: Session, settings: Settings, now: float) -> dict[str, str]:
+    """For each setting of [retention] what it would do now, in a sentence, without measuring files."""
+    disk = partial(_free, settings)
+    planned = plan(session, settings, now, disk, most=SHORT)
+    if settings.receiver.quota_mb is not None:  # what is used of it is not known here
+        planned = [one for one in planned if one.setting != SPACE]
+    return {one.setting: one.says for one in planned}
+
+
+def _free(settings: Settings) -> int:
+    return shutil.disk_usage(settings.data_dir).free
 
 
 def _files_alone(session: Session, settings: Settings, now: float) -> dict[str, list[str]]:

@@ -14,6 +14,8 @@ from node.store.states import StudyState
 from node.store.tables import Result, Study
 
 DAY_S = 86_400.0
+SPACE = "purge_below_free_mb"
+"""The setting of the rule for space."""
 _AT_ONCE = 200
 
 
@@ -53,7 +55,7 @@ def rules(retention: Retention) -> list[Rule]:
 def rule_for_space(retention: Retention) -> Rule:
     """What is deleted, the oldest first, while there is too little space."""
     states = (StudyState.REPORTED, StudyState.NOT_READ)
-    return Rule("purge_below_free_mb", Part.IMAGES, states, retention.youngest_days * DAY_S)
+    return Rule(SPACE, Part.IMAGES, states, retention.youngest_days * DAY_S)
 
 
 def purged_at(part: Part) -> InstrumentedAttribute[float | None]:

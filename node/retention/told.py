@@ -20,3 +20,10 @@ def images_deleted(study: Study) -> str:
     on = day_of(max(instance.purged_at or 0 for instance in gone))
     which = "its images" if len(gone) == len(study.instances) else f"{len(gone)} of its {len(study.instances)} images"
     return f"{which} were purged on {on} (retention)"
+
+
+def readings_deleted(study: Study) -> str:
+    """When retention deleted the masks of its readings: a sentence without its full stop; "": they are there."""
+    if study.readings_purged_at is None or all(instance.reading is None for instance in study.instances):
+        return ""
+    return f"its readings were purged on {day_of(study.readings_purged_at)} (retention)"

@@ -109,6 +109,7 @@ class Image(BaseModel):
     reason: str | None = Field(description="Why it was not read.")
     received_at: datetime
     read_at: datetime | None
+    purged_at: datetime | None = Field(description="When retention deleted its file; null: it is there.")
 
     @classmethod
     def of(cls, image: ImageView) -> Self:
@@ -121,6 +122,7 @@ class Image(BaseModel):
             reason=image.reason,
             received_at=moment(image.received_at),
             read_at=moment_or_none(image.read_at),
+            purged_at=moment_or_none(image.purged_at),
         )
 
 
@@ -338,6 +340,7 @@ class ResultObject(BaseModel):
     revision: int = Field(description="That it was written for.")
     last_revision: int = Field(description="The newest that it belongs to; below the study's: it is replaced.")
     written_at: datetime
+    purged_at: datetime | None = Field(description="When retention deleted its file; null: it is there.")
     sop_instance_uid: str | None = Field(description="null where the token's role may not see patients.")
 
     @classmethod
@@ -349,6 +352,7 @@ class ResultObject(BaseModel):
             revision=row.revision,
             last_revision=row.last_revision,
             written_at=moment(row.written_at),
+            purged_at=moment_or_none(row.purged_at),
             sop_instance_uid=row.sop_instance_uid if sees_patients else None,
         )
 

@@ -12,6 +12,7 @@ from node.operations.day import destination_words, sender_words, view_day, view_
 from node.operations.needs import needs
 from node.operations.sending import sending_words
 from node.operations.webhooks import webhook_words
+from node.retention.plan import retention_words
 from node.store.database import read_only
 from node.web.answers import page
 from node.web.charts import hourly
@@ -50,6 +51,7 @@ def today(request: Request) -> Response:
             webhooks=webhooks,
             senders=sender_words(session, [sender.ae_title for sender in settings.senders]),
             refused=refused_classes(session),
+            retention=retention_words(session, settings, now),
             disk=view_disk(session, settings.data_dir, settings.receiver.min_free_mb * MB, now),
             reader=settings.reader,
             bundle=_bundle(settings),

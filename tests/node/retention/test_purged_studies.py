@@ -7,17 +7,22 @@ from pathlib import Path
 import pytest
 from assessing import overall, report
 from keeping import DAY_S, deliver, files, named, on_disk, purge, reported_and_delivered, settings_of
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from road import Road, changed, texts
 
 from dicom_io.network.answers import Status
 from dicom_io.results.profiles import PROFILES
+from models.birads.calibration import Level
 from models.types.birads import Category
+from node.agreement.stats import gather
 from node.delivery.outbox import ResultDestination
 from node.demo.studies import DemoStudy
+from node.operations.exam import exam_or_why
 from node.operations.resend import CannotResend, resend
 from node.operations.retry import ImagesPurged, retry, retry_study
+from node.operations.road import road_of
 from node.reader.reread import CannotReread, reread
+from node.retention.told import day_of
 from node.store.database import read_only
 from node.store.states import JobState, StudyState
 from node.store.tables import Job, ReceivedAssessment, Result, Study
@@ -206,3 +211,42 @@ def test_results_that_were_purged_are_written_anew_with_the_same_uids(road: Road
     with road.sessions.begin() as session:
         assert session.query(Study).one().results_purged_at is None
     deliver(road)
+
+
+def test_status_and_the_page_say_what_was_purged_and_when(road: Road, mammogram_study: DemoStudy) -> None:
+    purged(road, *mammogram_study.files, images_days=30, results_days=30)
+    day = day_of(road.clock())
+    with read_only(road.sessions) as session:
+        seen = road_of(session, 1)
+        assert seen is not None
+        assert f"Its images were purged on {day} (retention)." in seen.answer
+        assert f"The files of its results were purged on {day}" in seen.answer
+        assert {"4 images purged", "Results purged"} <= {event.what for event in seen.events}
+        assert all(image.purged_at == road.clock() for image in seen.study.images)
+        exam, why = exam_or_why(session, settings_of(road), 1)
+        assert (exam, why) == (None, f"its images were purged on {day} (retention)")
+    road.receive(mammogram_study.files[0])
+    with read_only(road.sessions) as session:
+        seen = road_of(session, 1)
+        assert seen is not None
+        assert f"3 of its 4 images were purged on {day}" in seen.answer
+
+
+def test_scores_of_purged_studies_still_count_in_the_agreement(road: Road, mammogram_study: DemoStudy) -> None:
+    sr = report(overall(Category("2")), StudyInstanceUID=mammogram_study.study_instance_uid)
+    sr.PatientID = mammogram_study.patient_id
+    sr.PatientBirthDate = dcmread(mammogram_study.files[0]).PatientBirthDate
+    road.receive(sr)
+    reported_and_delivered(road, *mammogram_study.files)
+
+    def compared() -> list[tuple[float | None, Category | None]]:
+        with road.sessions.begin() as session:
+            found = gather(session, road.data_dir, Level.EXAM, {}, lambda *_: None)
+        return [(unit.compared.score, unit.compared.assigned) for unit in found.units]
+
+    before = compared()
+    assert before
+    road.clock.seconds += 31 * DAY_S
+    purge(road, images_days=30)
+    assert not files(road, "readings")
+    assert compared() == before
