@@ -84,7 +84,7 @@ sbom: setup
 	$(SBOM) -o sbom.json
 
 lock: $(BIN)/uv
-	$(COMPILE) --extra postgresql pyproject.toml -o requirements.txt
+	$(COMPILE) --extra postgresql --extra s3 pyproject.toml -o requirements.txt
 	$(COMPILE) --group dev --all-extras --constraint requirements.txt pyproject.toml -o requirements-dev.txt
 
 # Everything is installed by hash, setuptools included, which then installs the node itself without fetching anything.

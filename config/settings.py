@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 
+from config.archive import Archive
 from config.audit import Audit
 from config.bundles import Bundles
 from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, Uri, matching
@@ -142,6 +143,7 @@ class Settings(BaseSettings):
     language: Literal["en", "de", "es", "fr"] = "en"
     installation: Installation = Installation()
     receiver: Receiver = Receiver()
+    archive: Archive = Archive()
     senders: tuple[Sender, ...] = ()
     closing: Closing = Closing()
     reader: Reader = Reader()
@@ -250,6 +252,7 @@ def load(path: Path) -> Settings:
     found = {
         "data_dir": (folder / settings.data_dir).resolve(),
         "receiver": settings.receiver.beside(folder),
+        "archive": settings.archive.beside(folder),
         "reader": settings.reader.beside(folder),
         "bundles": settings.bundles.beside(folder),
         "hl7": settings.hl7.beside(folder),

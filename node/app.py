@@ -30,6 +30,8 @@ from models.reference.reference_file import ReferenceUnusable, read_reference
 from models.reference.tenths import Reference
 from models.types.reading import BundleId
 from models.types.words import counted
+from node.archive.copies import Copier
+from node.archive.far_side import far_side
 from node.archive.layout import INCOMING
 from node.archive.leftovers import remove_leftovers, remove_leftovers_of_processes
 from node.archive.space import Space, space_of
@@ -212,6 +214,9 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
             deliverer = _deliverer(destination, process, commitments.get(destination.name))
             loops.append(Loop(f"delivery to {destination.name}", deliverer.run))
         loops += [Loop(f"webhook {webhook.name}", _teller(webhook, process).run) for webhook in settings.webhooks]
+    if Part.RECEIVE in parts and (far := far_side(settings.archive)) is not None:
+        copier = Copier(far, process.sessions, settings.data_dir, time.time, process.alone("copies"))
+        loops.append(Loop("copies", copier.run))
     if Part.RECEIVE in parts and settings.hl7.port is not None:
         loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, process.sessions).run))
     if Part.WEB in parts and settings.web.port is not None:

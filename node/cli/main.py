@@ -13,6 +13,7 @@ import typer
 from models.errors import UserError
 from node.cli.ablate import ablate
 from node.cli.annotations import annotation_commands
+from node.cli.archive import archive_commands
 from node.cli.audit import audit_commands
 from node.cli.birads import birads_commands
 from node.cli.check import check
@@ -69,6 +70,7 @@ def build() -> typer.Typer:
     app.add_typer(route_commands, name="routes")
     app.add_typer(delivery_commands, name="deliveries")
     app.add_typer(database_commands, name="database")
+    app.add_typer(archive_commands, name="archive")
     app.add_typer(user_commands, name="users")
     app.add_typer(token_commands, name="tokens")
     app.add_typer(webhook_commands, name="webhooks")

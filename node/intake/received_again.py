@@ -93,6 +93,8 @@ def correct(
     if instance.purged_at is not None:
         restated, read_again = _was_left_out(session, instance), False
         study.last_received_at = now  # retention counts from here
+    if instance.path != path or instance.purged_at is not None:  # another file, also under the name of a purged one
+        instance.copied_at = None
     instance.purged_at = study.images_purged_at = None
     values = _stated(instance)
     instance.path = path

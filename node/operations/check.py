@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from config.peers import AnyDestination, AnySource, DicomDestination, FhirDestination, Hl7Destination, WebService
@@ -17,6 +19,7 @@ from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scu import Content, accepted_of, echo
 from dicom_io.network.web_peer import web_echo
 from dicom_io.results.language import language_of
+from node.archive.far_side import FarSideFailed, far_side
 from node.delivery.destinations import mllp_peer, preferred
 from node.delivery.fhir_server import fhir_echo
 from node.delivery.mllp import mllp_connects
@@ -36,7 +39,8 @@ NO_DESTINATION = CheckResult(
 
 def checks(settings: Settings) -> list[Check]:
     """All checks: who may send, where results go, whether a translation is not reviewed, database, disk, weights,
-    the reader's threads unless they are set, the reference set and the device if they are named, each destination, its
+    the reader's threads unless they are set, the reference set, the far side of the archive and the device if they are
+    named, each destination, its
     storage commitment and its transfer syntaxes, each webhook, each source, the mail server, the address for HL7
     messages, the provider of the page's accounts, and the page's address."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
@@ -50,6 +54,7 @@ def checks(settings: Settings) -> list[Check]:
         lambda: weights(settings),
         *([lambda: threads(settings)] if settings.reader.threads is None and not device else []),
         *([lambda: reference(settings)] if settings.reader.reference is not None else []),
+        *([lambda: far_side_keeps(settings)] if settings.archive.copy_to is not None else []),
         *device,
         *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
         *(lambda of=webhook: webhook_can_be_told(of) for webhook in settings.webhooks),
@@ -61,6 +66,21 @@ def checks(settings: Settings) -> list[Check]:
         *([lambda: provider_answers(settings)] if settings.oidc.issuer is not None else []),
         *([lambda: page_address(settings)] if settings.web.port is not None else []),
     ]
+
+
+def far_side_keeps(settings: Settings) -> CheckResult:
+    """Whether the far side of the archive keeps a file: writes a small one, always the same, and reads it back."""
+    about = f"archive: {settings.archive.copy_to}"
+    with TemporaryDirectory() as folder:
+        probe = Path(folder) / "probe"
+        probe.write_bytes(b"mammo-node check")
+        try:
+            far = far_side(settings.archive)
+            if far is not None:
+                far.put(probe, "mammo-node-check")
+        except FarSideFailed as error:
+            return CheckResult(about, False, str(error))
+    return CheckResult(about, True, "keeps copies")
 
 
 def language_not_reviewed(settings: Settings) -> CheckResult:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from models.types.words import counted
+from node.archive.copies import not_copied
 from node.delivery.orphaned import orphaned, waiting_for
 from node.operations.certificates import certificates
 from node.operations.day import Day, DestinationWord, destination_words, view_day
@@ -25,6 +26,8 @@ _CURES = {
 }
 STALLED_S = 600.0
 """Images that wait so long while none is read mean that the reader does not work."""
+UNCOPIED_S = 3600.0
+"""Instances that are not copied after so long mean that the far side of the archive does not work."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Need:
 
     Attributes:
         about: what it concerns, for pages ("disk", "delivery", "quarantine", "failed", "stranded", "reader",
-            "drift", "certificate").
+            "drift", "certificate", "archive").
         says: what is wrong.
         cure: what to do.
         of: the part that it concerns: a destination, a kind of job; "" where there is one only.
@@ -88,6 +91,7 @@ def _needs(
             says = f"{waiting_for_results(word)}: {word.error}"
             cure = "It is tried again by itself, and each wait is longer than the one before."
             yield Need("delivery", says, cure, of=word.name)
+    yield from _uncopied(session, settings, now)
     quarantined = session.scalar(select(func.count()).select_from(Study).where(Study.state == StudyState.QUARANTINED))
     if quarantined:
         yield Need(
@@ -115,6 +119,15 @@ def _needs(
     for name, count in orphaned(session, [word.name for word in destinations]).items():
         cure = f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         yield Need("stranded", f"{waiting_for(name, count)}, which is no longer in the settings", cure, of=name)
+
+
+def _uncopied(session: Session, settings: Settings, now: float) -> Iterator[Need]:
+    if settings.archive.copy_to is None:
+        return
+    count, since = not_copied(session)
+    if since is not None and since < now - UNCOPIED_S:
+        says = f"{counted(count, 'instance')} {_is(count)} not copied to {settings.archive.copy_to}"
+        yield Need("archive", says, "The node's log says why; they are copied by themselves once it is mended.")
 
 
 def _certificates(judged: Sequence[CheckResult]) -> Iterator[Need]:

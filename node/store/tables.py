@@ -130,7 +130,10 @@ class Instance(Table):
     """One SOP instance received, with what was read from it."""
 
     __tablename__ = "instance"
-    __table_args__ = (_where("ix_instance_refused", "received_at", "refusal IS NOT NULL AND purged_at IS NULL"),)
+    __table_args__ = (
+        _where("ix_instance_refused", "received_at", "refusal IS NOT NULL AND purged_at IS NULL"),
+        _where("ix_instance_uncopied", "id", "copied_at IS NULL AND purged_at IS NULL"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
@@ -167,6 +170,8 @@ class Instance(Table):
     """None beside a reading: retention deleted the masks."""
     purged_at: Mapped[float | None]
     """When retention deleted its file in the archive; None: it is there."""
+    copied_at: Mapped[float | None]
+    """When its file, at `path`, was copied to the far side of the archive (node/archive/copies.py)."""
 
     study: Mapped[Study] = relationship(back_populates="instances")
 

@@ -27,7 +27,7 @@ _SETTLES_S = 5.0
 """Rows younger than this are left to the next scrape: one with an earlier time may still be committed."""
 _STAGE_S = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
 _REPORT_S = (5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
-_NEEDS = ("disk", "reader", "delivery", "quarantine", "failed", "stranded", "drift", "certificate")
+_NEEDS = ("disk", "reader", "delivery", "quarantine", "failed", "stranded", "drift", "certificate", "archive")
 
 
 class Metrics:

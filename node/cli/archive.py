@@ -1,0 +1,62 @@
+"""`mammo-node archive`: the copies of received instances on the far side of the archive."""
+
+from __future__ import annotations
+
+import typer
+
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile, open_queue
+
+archive_commands = typer.Typer(
+    help="The copies of received instances, where archive.copy_to is set.", no_args_is_help=True
+)
+
+
+@archive_commands.command("status")
+def status(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Print how many instances are not copied yet, and since when."""
+    from config.settings import load
+    from models.types.words import counted
+    from node.archive.copies import not_copied
+    from node.cli.terminal.moments import local_time
+    from node.store.database import read_only
+
+    settings = load(config)
+    _copies_to(settings.archive.copy_to)
+    with read_only(open_queue(settings)) as session:
+        count, since = not_copied(session)
+    waits = f", since {local_time(since)}" if since is not None else ""
+    typer.echo(f"{counted(count, 'instance')} not copied to {settings.archive.copy_to}{waits}")
+
+
+@archive_commands.command("fetch")
+def fetch(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Bring back the files of copied instances that are missing in data_dir, for example after a disk was lost.
+
+    Exit status 1: some have no copy.
+    """
+    from config.settings import load
+    from models.types.words import counted
+    from node.archive.copies import fetch_missing
+    from node.archive.far_side import far_side
+
+    settings = load(config)
+    far = far_side(settings.archive)
+    if far is None:
+        _copies_to(None)
+        return
+    came, lost = 0, []
+    for number, is_there in fetch_missing(open_queue(settings), settings.data_dir, far):
+        came += is_there
+        if not is_there:
+            lost.append(str(number))
+    typer.echo(f"{counted(came, 'file')} brought back from {settings.archive.copy_to}")
+    if lost:
+        typer.echo(f"no copy of {counted(len(lost), 'instance')}, in the database as instance {', '.join(lost)}")
+        raise typer.Exit(1)
+
+
+def _copies_to(place: str | None) -> None:
+    from node.cli.terminal.failure import CommandFailed
+
+    if place is None:
+        raise CommandFailed("archive.copy_to is not set: received instances are in data_dir alone.")

@@ -1,0 +1,188 @@
+"""Received instances are copied to a folder or to S3 (a real server of moto's), and brought back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from road import Road, changed
+from s3_server import BUCKET, S3Server, s3_server
+
+from config.archive import Archive
+from config.settings import SettingsError, load
+from node.archive.copies import Copier, fetch_missing, not_copied
+from node.archive.far_side import FarSide, FarSideFailed, NotThere, far_side
+from node.operations.check import far_side_keeps
+from node.store.tables import Instance
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request, tmp_path) -> Archive:
+    """The settings of a far side, each with nothing in it."""
+    if request.param == "folder":
+        (tmp_path / "far").mkdir()
+        return Archive(copy_to=str(tmp_path / "far"))
+    server = request.getfixturevalue("server")
+    (tmp_path / "node.toml").write_text(f'data_dir = "data"\n{server.settings(tmp_path)}')
+    of_the_file = load(tmp_path / "node.toml").archive
+    return of_the_file.model_copy(update={"copy_to": f"s3://{BUCKET}/{tmp_path.name}"})
+
+
+@pytest.fixture
+def far(place) -> FarSide:
+    made = far_side(place)
+    assert made is not None
+    return made
+
+
+@pytest.fixture
+def road(tmp_path) -> Road:
+    return Road(tmp_path / "data")
+
+
+@pytest.fixture
+def copied(far, tmp_path) -> Callable[[str], bytes]:
+    """What the far side has under a name."""
+
+    def read(name: str) -> bytes:
+        far.get(name, tmp_path / "fetched")
+        return (tmp_path / "fetched").read_bytes()
+
+    return read
+
+
+def copier(road: Road, far: FarSide) -> Copier:
+    return Copier(far, road.sessions, road.data_dir, road.clock)
+
+
+def test_every_received_instance_is_copied_byte_by_byte_and_once(road, far, copied, mammogram_study):
+    road.receive(*mammogram_study.files)
+    assert copier(road, far).copy_some() == 4
+    for instance in road.instances():
+        assert copied(instance.path) == (road.data_dir / instance.path).read_bytes()
+        assert instance.copied_at == road.clock()
+    assert copier(road, far).copy_some() == 0
+
+
+def test_a_corrected_header_is_copied_too_and_the_copy_before_it_stays(road, far, copied, mammogram_study):
+    file = mammogram_study.files[0]
+    road.receive(file)
+    copier(road, far).copy_some()
+    (before,) = road.instances()
+    road.receive(changed(file, PatientName="Corrected"))
+    (after,) = road.instances()
+    assert (after.copied_at, after.path == before.path) == (None, False)
+    assert copier(road, far).copy_some() == 1
+    assert copied(after.path) == (road.data_dir / after.path).read_bytes()
+    assert copied(before.path) != copied(after.path)
+
+
+def test_a_data_folder_that_lost_its_images_gets_them_back(road, far, mammogram_study):
+    road.receive(*mammogram_study.files)
+    copier(road, far).copy_some()
+    kept = {instance.path: (road.data_dir / instance.path).read_bytes() for instance in road.instances()}
+    shutil.rmtree(road.data_dir / "archive")
+    came = list(fetch_missing(road.sessions, road.data_dir, far))
+    assert came == [(instance.id, True) for instance in road.instances()]
+    assert {path: (road.data_dir / path).read_bytes() for path in kept} == kept
+    assert list(fetch_missing(road.sessions, road.data_dir, far)) == []
+    road.all_of_it()
+    assert len(road.results("SR")) == 1
+
+
+def test_what_retention_deleted_is_neither_copied_nor_brought_back(road, far, mammogram_study):
+    road.receive(*mammogram_study.files[:2])
+    first, _ = road.instances()
+    with road.sessions.begin() as session:
+        session.merge(first).purged_at = road.clock()
+    assert copier(road, far).copy_some() == 1
+    with road.sessions.begin() as session:
+        for instance in session.query(Instance):
+            instance.copied_at = instance.purged_at = road.clock()
+    shutil.rmtree(road.data_dir / "archive")
+    assert list(fetch_missing(road.sessions, road.data_dir, far)) == []
+
+
+def test_what_has_no_copy_is_told_and_the_others_come_back(road, far, mammogram_study):
+    road.receive(*mammogram_study.files[:2])
+    copier(road, far).copy_some()
+    first, second = road.instances()
+    with road.sessions.begin() as session:
+        session.merge(first).path = "archive/1.2/never-there.dcm"
+    (road.data_dir / second.path).unlink()
+    assert list(fetch_missing(road.sessions, road.data_dir, far)) == [(first.id, False), (second.id, True)]
+
+
+def test_an_instance_whose_file_is_gone_delays_no_other(road, far, mammogram_study, caplog):
+    road.receive(*mammogram_study.files[:2])
+    gone, _ = road.instances()
+    (road.data_dir / gone.path).unlink()
+    copying = copier(road, far)
+    assert copying.copy_some() == 2
+    assert [instance.copied_at is not None for instance in road.instances()] == [False, True]
+    assert copying.copy_some() == 0
+    assert caplog.text.count("its file is gone") == 1
+    assert gone.sop_instance_uid not in caplog.text
+
+
+def test_a_far_side_that_is_away_keeps_nobody_from_receiving_and_is_named(road, tmp_path, closed_port, mammogram_study):
+    for name in ("s3.id", "s3.secret"):
+        (tmp_path / name).write_text("x")
+    keys = {"key_id_file": tmp_path / "s3.id", "secret_key_file": tmp_path / "s3.secret"}
+    away = (
+        Archive(copy_to=str(tmp_path / "not-mounted")),
+        Archive(copy_to=f"s3://{BUCKET}", endpoint=f"http://127.0.0.1:{closed_port}", **keys),
+    )
+    road.receive(mammogram_study.files[0])
+    (instance,) = road.instances()
+    for place in away:
+        far = far_side(place)
+        assert far is not None
+        with pytest.raises(FarSideFailed) as failed:
+            copier(road, far).copy_some()
+        assert str(failed.value).startswith(str(place.copy_to))
+        assert instance.sop_instance_uid not in str(failed.value)
+    with road.sessions.begin() as session:
+        assert not_copied(session) == (1, instance.received_at)
+    assert not (tmp_path / "not-mounted").exists(), "a mount point that is not mounted stays empty"
+
+
+def test_check_tells_whether_the_far_side_keeps_a_file(place, tmp_path):
+    (tmp_path / "plain.toml").write_text('data_dir = "data"\n')
+    settings = load(tmp_path / "plain.toml").model_copy(update={"archive": place})
+    assert far_side_keeps(settings).ok
+    elsewhere = place.model_copy(update={"copy_to": "/not/there" if not place.is_s3 else "s3://no-such-bucket"})
+    assert not far_side_keeps(settings.model_copy(update={"archive": elsewhere})).ok
+
+
+def test_a_copy_that_is_not_there_is_told_apart_from_a_far_side_that_fails(far, tmp_path):
+    with pytest.raises(NotThere):
+        far.get("archive/1.2/3.dcm", tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ('copy_to = "s3://"', "must be s3://BUCKET"),
+        ('copy_to = "far"', "a folder from / on"),
+        ('copy_to = "gs://bucket"', "must be s3://BUCKET"),
+        ('copy_to = "s3://b"\nkey_id_file = "id"', "go together"),
+        ('copy_to = "/far"\nendpoint = "https://s3.example"', "for copy_to = s3"),
+        ('copy_to = "s3://b"\nendpoint = "s3.example"', "must be an address"),
+    ],
+)
+def test_a_far_side_that_cannot_be_meant_is_refused(tmp_path: Path, section, says):
+    (tmp_path / "node.toml").write_text(f'data_dir = "data"\n[archive]\n{section}\n')
+    with pytest.raises(SettingsError, match=says):
+        load(tmp_path / "node.toml")
