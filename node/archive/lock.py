@@ -146,5 +146,5 @@ def _locked(file: IO[str], kind: int) -> bool:
 def _keep_private(data_dir: Path) -> None:
     for entry in data_dir.iterdir():
         with suppress(FileNotFoundError):  # a file of SQLite that has gone meanwhile
-            if entry.owner() == data_dir.owner() and not entry.is_symlink():
+            if entry.stat().st_uid == data_dir.stat().st_uid and not entry.is_symlink():
                 entry.chmod(0o700 if entry.is_dir() else 0o600)

@@ -6,12 +6,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from browsing import Browsing, application_of
 from fastapi.testclient import TestClient
 from road import Road
-from running import RunningNode, eventually
+from running import RunningNode, eventually, reader_of
 from signing import key_pair
 from typer.testing import CliRunner
 
@@ -123,14 +122,6 @@ def node(bundle: Path, tmp_path: Path) -> Iterator[RunningNode]:
         yield running
     finally:
         running.end()
-
-
-def reader_of(node: RunningNode) -> psutil.Process | None:
-    """The only one with torch."""
-    for child in psutil.Process(node.process_id).children():
-        if any("libtorch" in mapped.path for mapped in child.memory_maps()):
-            return child
-    return None
 
 
 def test_a_bundle_that_is_changed_while_the_node_runs_reads_nothing_until_it_is_restored(

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
 import pytest
 from ports import held_port
 from sqlalchemy import Engine, create_engine
@@ -149,6 +150,15 @@ class RunningNode:
     def _started(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "the node was not started"
         return self._process
+
+
+def reader_of(node: RunningNode) -> psutil.Process | None:
+    """The reader's process, once it has imported torch, which no other process of a node does."""
+    for child in psutil.Process(node.process_id).children():
+        with suppress(psutil.Error):
+            if any("libtorch" in mapped.path for mapped in child.memory_maps()):
+                return child
+    return None
 
 
 def _receiver(settings: str) -> str:
