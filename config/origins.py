@@ -39,5 +39,5 @@ def _origins(section: BaseModel, variables: Mapping[str, str], before: str) -> I
 def _is_set(key: str, variables: Mapping[str, str]) -> bool:
     """Whether a variable sets the key itself, or the whole section that it is in, as JSON."""
     section, _, name = key.rpartition(".")
-    whole = variables.get(PREFIX + section.upper(), "") if section else ""
+    whole = variables.get(PREFIX + section.replace(".", BETWEEN).upper(), "") if section else ""
     return PREFIX + key.replace(".", BETWEEN).upper() in variables or (bool(whole) and name in json.loads(whole))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import make_url
 
@@ -46,5 +46,9 @@ _LISTS = ("senders", "destinations", "webhooks", "routes", "sources")
 
 
 def _views(values: Mapping[str, object], of: Mapping[str, Origin], before: str) -> Iterator[SettingView]:
+    """The settings of a section; those of a section in it have its name before theirs: "tls.port"."""
     for key, value in values.items():
-        yield SettingView(key, value, of[before + key])
+        if isinstance(value, Mapping):
+            yield from (replace(view, key=f"{key}.{view.key}") for view in _views(value, of, f"{before}{key}."))
+        else:
+            yield SettingView(key, value, of[before + key])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from config.origins import Origin, origins
 from config.peers import DicomDestination, WebDestination
 from config.settings import SettingsError, load
 
@@ -248,3 +249,11 @@ def test_patients_ids_go_over_udp_only_where_that_is_said(tmp_path: Path) -> Non
     file.write_text(file.read_text() + 'syslog_transport = "udp"\n')
     with pytest.raises(SettingsError, match="UDP would show patients' IDs"):
         load(file)
+
+
+def test_it_is_known_that_a_whole_section_of_tls_comes_from_the_environment(toml, monkeypatch):
+    path = toml('data_dir = "data"')
+    monkeypatch.setenv("MAMMO_NODE__RECEIVER__TLS", '{"certificate": "a.pem", "key": "a.key", "ca_file": "ca.pem"}')
+    found = origins(load(path))
+    assert found["receiver.tls.certificate"] is Origin.ENVIRONMENT
+    assert found["receiver.tls.port"] is Origin.DEFAULT

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from config.web import Role
 from node.operations.accounts import accounts
@@ -23,4 +26,16 @@ def settings_in_force(request: Request) -> Response:
     if visitor_of(request).may(Role.ADMINISTRATOR):
         with read_only(desk.sessions) as session:
             people = accounts(session)
-    return page(request, "settings.html", sections=by_section(desk.settings), people=people)
+    return page(
+        request,
+        "settings.html",
+        sections=by_section(desk.settings),
+        people=people,
+        sees_patients=desk.settings.web.shows_patients_to,
+    )
+
+
+@router.get("/settings/explained")
+def explained() -> Response:
+    """The example file, which documents every setting."""
+    return PlainTextResponse(files("config").joinpath("node.example.toml").read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from browsing import words
@@ -10,6 +11,7 @@ from road import Road, changed
 from sqlalchemy import select
 
 from config.peers import DicomDestination, Sender
+from config.settings import load
 from config.web import Role
 from config.webhooks import Webhook
 from node.demo.studies import DemoStudy
@@ -139,6 +141,35 @@ def test_the_settings_are_shown_with_where_each_comes_from_and_without_a_passwor
     assert "ae_title MAMMO_NODE default" in shown
 
 
+def test_the_settings_of_tls_are_shown_of_the_listener_and_of_a_destination(browse, road: Road, tmp_path: Path):
+    (tmp_path / "node.toml").write_text(
+        """
+data_dir = "data"
+[receiver]
+tls = { port = 2763, certificate = "node.pem", key = "node.key", ca_file = "ca.pem" }
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "192.0.2.1"
+port = 104
+tls = { server_name = "pacs.example" }
+"""
+    )
+    given = load(tmp_path / "node.toml")
+    shown = browse(road, receiver=given.receiver, destinations=given.destinations).text("/settings")
+    assert "tls.port 2763 file" in shown
+    assert "tls.client_certificates yes default" in shown
+    assert "tls profile B.12, server_name pacs.example" in shown
+
+
+def test_what_a_destination_could_have_is_shown_too_and_what_each_setting_does(browse, road: Road):
+    browser = browse(road, destinations=(PACS,))
+    assert "send_between not set" in browser.text("/settings")
+    assert 'href="/settings/explained"' in browser.get("/settings").text
+    explained = browser.get("/settings/explained").text
+    assert "The hours in which results are sent that are not urgent" in explained
+
+
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMINISTRATOR])
 def test_an_administrator_sees_who_may_sign_in_and_which_version_runs(browse, road: Road, role):
     with road.sessions.begin() as session:
@@ -148,7 +179,9 @@ def test_an_administrator_sees_who_may_sign_in_and_which_version_runs(browse, ro
     browser.send("/sign-in", "/sign-in", name="ann", password="a long enough one")
     shown = browser.text("/settings")
     assert f"mammo-node {version('mammo-node')}, whose page was started 2023-11-14" in shown
-    assert ("ann administrator 2023-11-14 22:13 UTC with a password" in shown) is (role is Role.ADMINISTRATOR)
+    sees_accounts = role is Role.ADMINISTRATOR
+    assert ("ann administrator 2023-11-14 22:13 UTC with a password" in shown) is sees_accounts
+    assert ("pictures are shown to: operator, administrator" in shown) is sees_accounts
 
 
 def test_the_models_are_shown_with_their_figures(browse, road: Road):
