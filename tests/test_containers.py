@@ -54,3 +54,50 @@ def test_the_health_check_is_a_program_of_this_node() -> None:
     assert (python, dash_m) == ("python", "-m")
     assert runpy.run_module(module)["main"]([]) == 2, "it asks for the settings"
     assert config in [mounted.split(":")[1] for mounted in COMPOSE["services"]["node"]["volumes"] if ":ro" in mounted]
+
+
+OWN = sorted(name for name, service in COMPOSE["services"].items() if "build" in service)
+DOCKERFILES = sorted(ROOT.glob("**/Dockerfile"))
+
+
+@pytest.mark.parametrize("service", OWN)
+def test_what_we_build_runs_without_privileges_on_a_root_that_cannot_be_written(service: str) -> None:
+    """tests/node/test_read_only.py runs the node like that."""
+    asked = COMPOSE["services"][service]
+    assert asked["read_only"] is True
+    assert asked["cap_drop"] == ["ALL"]
+    assert "/tmp" in asked["tmpfs"]
+    assert not {"privileged", "cap_add", "network_mode", "pid", "user"} & asked.keys()
+    context = asked["build"] if isinstance(asked["build"], str) else asked["build"]["context"]
+    (user,) = re.findall(r"^USER (\S+)$", (ROOT / context / "Dockerfile").read_text(), re.MULTILINE)
+    assert user not in ("root", "0")
+
+
+@pytest.mark.parametrize("service", sorted(COMPOSE["services"]))
+def test_no_container_can_gain_privileges(service: str) -> None:
+    assert COMPOSE["services"][service]["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_base_images_have_exact_tags_and_take_a_digest() -> None:
+    """A digest is the builder's to give: one that is written here and was not pulled here would be invented."""
+    for dockerfile in DOCKERFILES:
+        text = dockerfile.read_text()
+        for image in re.findall(r"^FROM (\S+)", text, re.MULTILINE):
+            tag, argument = re.fullmatch(r"[a-z]+:(\d+\.\d+\.\d+\S*)\$\{(\w+):\+@\$\2\}", image).groups()
+            assert tag
+            assert f"ARG {argument}=\n" in text
+        assert "latest" not in text
+        assert "sha256:" not in re.sub(r"#.*", "", text)
+    for service in COMPOSE["services"].values():
+        if "image" in service:
+            assert re.fullmatch(r"[a-z/]+:\d+\.\d+\.\d+", service["image"])
+
+
+def test_the_image_of_the_node_has_no_shell_and_nothing_is_run_by_one() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    final = text[text.rindex("\nFROM ") :]
+    removed = re.search(r"rm -f ((?:.|\\\n)+?)\nUSER", final).group(1).replace("\\\n", " ").split()
+    assert {"/usr/bin/sh", "/usr/bin/dash", "/usr/bin/bash"} <= set(removed)
+    assert not re.search(r"\nRUN ", final[final.index("rm -f") :])
+    for command in re.findall(r"^(?: +CMD|CMD|ENTRYPOINT) (.*)$", final, re.MULTILINE):
+        assert isinstance(json.loads(command), list), "the form without a shell"
