@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Annotated
+
 import typer
 
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile, open_queue
@@ -29,20 +32,31 @@ def status(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
 
 @archive_commands.command("fetch")
-def fetch(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Bring back the files of copied instances that are missing in data_dir, for example after a disk was lost.
+def fetch(
+    study: Annotated[
+        int | None, typer.Option(help="The number of a study: bring back what retention deleted of it.")
+    ] = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Bring back the files of copied instances that are missing in data_dir, for example after a disk was lost; or,
+    with --study, the files of a study that retention deleted.
 
     Exit status 1: some have no copy.
     """
     from config.settings import load
     from models.types.words import counted
-    from node.archive.copies import fetch_missing
+    from node.archive.copies import fetch_missing, recall
     from node.archive.far_side import far_side
+    from node.operations.acts import COMMAND_LINE
 
     settings = load(config)
     far = far_side(settings.archive)
     if far is None:
         _copies_to(None)
+        return
+    if study is not None:
+        count = recall(open_queue(settings), settings.data_dir, far, study, COMMAND_LINE, time.time())
+        typer.echo(f"{counted(count, 'file')} of study {study} brought back from {settings.archive.copy_to}")
         return
     came, lost = 0, []
     for number, is_there in fetch_missing(open_queue(settings), settings.data_dir, far):

@@ -20,6 +20,7 @@ CORRECTED = "a person corrected it, or drew in it"
 NOT_DELIVERED = "not every result is delivered"
 NOT_COMMITTED = "a destination that is asked for commitment has not committed"
 NOT_SENT_ANYWHERE = "a result was never sent anywhere, so this is its only copy"
+NOT_COPIED = "not every file is copied to the second place (archive.copy_to)"
 NOT_TAKEN_BACK = "replaced results are not taken back yet"
 
 
@@ -30,17 +31,20 @@ class Keeping:
     Attributes:
         committing: the destinations that are asked for commitment.
         rejecting: those that get rejection notes.
+        copying: whether received files are copied to a second place.
     """
 
     committing: Collection[str]
     rejecting: Collection[str]
+    copying: bool = False
     _corrected: frozenset[int] = field(default=frozenset(), init=False)
     _up_to: int | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Keeping:
         rejecting = {to.name for to in settings.destinations if getattr(to, "rejection_notes", False)}
-        return cls({to.name for to in committing(settings)}, rejecting)
+        copying = settings.archive.copy_to is not None
+        return cls({to.name for to in committing(settings)}, rejecting, copying)
 
     def why(self, session: Session, study: Study, part: Part) -> str:
         """One of the reasons of this file, or "": the part may go."""
@@ -48,6 +52,8 @@ class Keeping:
             return AT_WORK
         if study.id in self._corrected_studies(session):
             return CORRECTED
+        if part is Part.IMAGES and self.copying and _is_uncopied(session, study):
+            return NOT_COPIED
         if study.state is StudyState.QUARANTINED:  # nothing of it is delivered until a person releases it
             return ""
         return self._undelivered(session, study) or (self._only_copy(session, study) if part is Part.RESULTS else "")
@@ -96,6 +102,11 @@ def _any(session: Session, query: object) -> bool:
 def _is_at_work(session: Session, study: Study) -> bool:
     unfinished = Job.state.in_([JobState.WAITING, JobState.RUNNING])
     return _any(session, select(Job.id).where(Job.study_id == study.id, unfinished))
+
+
+def _is_uncopied(session: Session, study: Study) -> bool:
+    uncopied = Instance.copied_at.is_(None), Instance.purged_at.is_(None)
+    return _any(session, select(Instance.id).where(Instance.study_id == study.id, *uncopied))
 
 
 def _corrected(session: Session) -> frozenset[int]:

@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from keeping import DAY_S, named, on_disk, purge, reported_and_delivered, settings_of
 from road import Road, changed
 from s3_server import BUCKET, S3Server, s3_server
 
 from config.archive import Archive
 from config.settings import SettingsError, load
-from node.archive.copies import Copier, fetch_missing, not_copied
+from node.archive.copies import Copier, NoSuchStudy, fetch_missing, not_copied, recall
 from node.archive.far_side import FarSide, FarSideFailed, NotThere, far_side
+from node.operations.acts import COMMAND_LINE
 from node.operations.check import far_side_keeps
-from node.store.tables import Instance
+from node.retention.kept import NOT_COPIED, Keeping
+from node.retention.rules import Part
+from node.store.tables import Instance, Study
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +115,28 @@ def test_what_retention_deleted_is_neither_copied_nor_brought_back(road, far, ma
             instance.copied_at = instance.purged_at = road.clock()
     shutil.rmtree(road.data_dir / "archive")
     assert list(fetch_missing(road.sessions, road.data_dir, far)) == []
+
+
+def test_retention_waits_for_the_copies_and_a_study_that_it_deleted_can_be_brought_back(road, far, mammogram_study):
+    reported_and_delivered(road, *mammogram_study.files)
+    kept = {instance.path: (road.data_dir / instance.path).read_bytes() for instance in road.instances()}
+    road.clock.seconds += 31 * DAY_S
+    copying = settings_of(road, images_days=30).model_copy(update={"archive": Archive(copy_to="/far")})
+    with road.sessions.begin() as session:
+        assert Keeping.of(copying).why(session, session.query(Study).one(), Part.IMAGES) == NOT_COPIED
+    copier(road, far).copy_some()
+    with road.sessions.begin() as session:
+        assert Keeping.of(copying).why(session, session.query(Study).one(), Part.IMAGES) == ""
+    purge(road, images_days=30)
+    assert not any((road.data_dir / path).exists() for path in kept)
+    study = road.study().id
+    assert recall(road.sessions, road.data_dir, far, study, COMMAND_LINE, road.clock()) == 4
+    assert {path: (road.data_dir / path).read_bytes() for path in kept} == kept
+    assert recall(road.sessions, road.data_dir, far, study, COMMAND_LINE, road.clock()) == 0
+    purge(road, images_days=30)
+    assert on_disk(road) == named(road), "its days begin anew"
+    with pytest.raises(NoSuchStudy):
+        recall(road.sessions, road.data_dir, far, 77, COMMAND_LINE, road.clock())
 
 
 def test_what_has_no_copy_is_told_and_the_others_come_back(road, far, mammogram_study):
