@@ -3,6 +3,7 @@ one data folder. Killed as they work, everything is read, reported and delivered
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -50,6 +51,18 @@ def processes(
             node.start()
             nodes.append(node)
         yield nodes
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds this lock."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def name_of(node: RunningNode) -> str:
@@ -109,6 +122,7 @@ def test_each_part_runs_in_a_process_of_its_own_and_one_that_is_killed_is_starte
             tmp_path / "again", "", database_url=f"sqlite:///{receiving.data_dir / 'queue.sqlite'}",
             data_dir=receiving.data_dir, only="deliver",
         )  # fmt: skip
+        eventually("that part has begun", lambda: is_locked(receiving.data_dir / "node-deliver.lock"))
         refused = again.command("serve", "--only", "deliver")
         assert refused.returncode == 2
         assert "does the part deliver" in refused.stderr
