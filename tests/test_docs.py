@@ -166,3 +166,14 @@ def _events() -> Iterator[tuple[str, str]]:
                     assert isinstance(template, ast.Constant), f"{path}:{call.lineno}: no name follows from it"
                     assert event_of(template.value), f"{path}:{call.lineno}: it has no words"
                     yield event_of(template.value), level.upper()
+
+
+def test_each_section_of_the_procurement_form_is_answered() -> None:
+    sections = (ROOT / "docs" / "mds2.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    named = [re.match(r"\w+", section)[0] for section in sections]
+    assert named[:-1] == [  # of HN 1-2019
+        "DOC", "MPII", "ALOF", "AUDT", "AUTH", "CONN", "CSUP", "DIDT", "DTBK", "EMRG", "IGAU", "MLDP",
+        "NAUT", "PAUT", "PLOK", "RDMP", "SBOM", "SAHD", "SGUD", "STCF", "TXCF", "TXIG", "RMOT", "OTHR",
+    ]  # fmt: skip
+    for section in sections[:-2]:
+        assert re.findall(r"^\| [\d., –]+ \| [^|]+ \| [^|]+ \|$", section, re.MULTILINE), section
