@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from models.birads.calibration import Level
+from models.birads.categories import is_suspicious
 from models.evaluation.agreement_tables import agreement_table, confusion_table
 from models.evaluation.tables import Draws, Table
 from models.types.birads import Agreement, Category
@@ -55,6 +56,15 @@ class DiscordantStudy:
     received_at: float
     score: float | None
     assigned: tuple[tuple[Laterality | None, Category], ...]
+
+    @property
+    def recalls(self) -> Agreement | None:
+        """Who alone recalls; None: the radiologist recalls one breast and not the other, so the study says of which
+        they disagree."""
+        recalled = {is_suspicious(category) for _, category in self.assigned if category is not Category.SIX}
+        if len(recalled) != 1:
+            return None
+        return Agreement.AI_LOWER if recalled == {True} else Agreement.AI_HIGHER
 
 
 def discordant_studies(session: Session, limit: int) -> tuple[DiscordantStudy, ...]:

@@ -18,7 +18,8 @@ from node.store.tables import Delivery, Instance, Job, Result, Study
 
 HOUR_S = 3600.0
 HOURS = 24
-REMEMBERED_S = 30 * 86400.0
+DAY_S = 86400.0
+REMEMBERED_S = 30 * DAY_S
 """What a destination took before is not looked for."""
 _OF_A_WEEK = 7
 _SAMPLE = 50
@@ -187,6 +188,12 @@ def _latency(session: Session, first: float, now: float) -> Latency | None:
     return Latency(len(seconds), statistics.median(seconds), seconds[min(len(seconds) - 1, int(0.95 * len(seconds)))])
 
 
+def usual_latency(session: Session, now: float) -> Latency | None:
+    """Of the 7 days before those of `view_day`."""
+    first = (now // HOUR_S - HOURS + 1) * HOUR_S
+    return _latency(session, first - _OF_A_WEEK * DAY_S, first)
+
+
 def destination_words(session: Session, names: Sequence[str], now: float) -> tuple[DestinationWord, ...]:
     """The last word of each destination of the settings."""
     first = (now // HOUR_S - HOURS + 1) * HOUR_S
@@ -252,8 +259,12 @@ def view_disk(session: Session, data_dir: Path, min_free_bytes: int, now: float)
     sizes = [size for path, _ in newest if (size := _size(data_dir / path)) is not None]
     days_left = None
     if sizes:
-        week = select(func.count()).select_from(Instance).where(Instance.received_at >= now - _OF_A_WEEK * 86400)
-        a_day = _count(session, week) / _OF_A_WEEK * statistics.mean(sizes)
+        week = select(func.count(), func.min(Instance.received_at)).where(
+            Instance.received_at >= now - _OF_A_WEEK * DAY_S
+        )
+        count, since = session.execute(week).one()
+        days = max(1.0, (now - since) / DAY_S) if count else 1.0  # a node that is new has not received for a week
+        a_day = count / days * statistics.mean(sizes)
         if a_day:
             days_left = max(0, usage.free - min_free_bytes) / a_day
     return Disk(usage.free, usage.total, min_free_bytes, days_left)

@@ -86,10 +86,14 @@ def _needs(
         says = f"{counted(day.to_read, 'image')} {'waits' if day.to_read == 1 else 'wait'}, and none is being read"
         if (day.last_read_at or 0) < now - STALLED_S:
             yield Need("reader", says, "The reader does not start, or ends again: the node's log says why.")
+    patience = {of.name: of.dead_after_s for of in (*settings.destinations, *settings.webhooks)}
     for word in destinations:
         if word.waiting and word.error:
             says = f"{waiting_for_results(word)}: {word.error}"
-            cure = "It is tried again by itself, and each wait is longer than the one before."
+            cure = (
+                "It is tried again by itself, and each wait is longer than the one before; "
+                f"what is older than {patience[word.name] / 3600:.3g} h is given up."
+            )
             yield Need("delivery", says, cure, of=word.name)
     yield from _uncopied(session, settings, now)
     quarantined = session.scalar(select(func.count()).select_from(Study).where(Study.state == StudyState.QUARANTINED))

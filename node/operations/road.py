@@ -116,22 +116,25 @@ def _reported(study: StudyView) -> Iterator[str]:
     dead = [delivery for delivery in current if delivery.state is DeliveryState.DEAD]
     waiting = [delivery for delivery in current if delivery.state is DeliveryState.WAITING]
     uncommitted = [delivery for delivery in current if delivery.state is DeliveryState.UNCOMMITTED]
+    done, sent = "It was read and reported", "It was read, reported and"
+    if not any(image.outcome is ImageOutcome.READ for image in study.images):
+        done = "No image of it could be read, and its report says so"
+        sent = f"{done}; that was"
     if dead:
-        yield f"It was read and reported, but {_results(dead)} did not reach {_names(dead)}: {dead[0].error}."
+        yield f"{done}, but {_results(dead)} did not reach {_names(dead)}: {dead[0].error}."
     elif waiting:
         error = next((delivery.error for delivery in waiting if delivery.error), "")
-        yield f"It was read and reported; {_results(waiting)} still to go to {_names(waiting)}" + (
-            f": {error}." if error else "."
-        )
+        yield f"{done}; {_results(waiting)} still to go to {_names(waiting)}" + (f": {error}." if error else ".")
     elif uncommitted:
-        yield f"It was read, reported and sent; {_names(uncommitted)} has not committed to keep it yet."
+        yield f"{sent} sent; {_names(uncommitted)} has not committed to keep it yet."
     elif current:
-        yield "It was read, reported and delivered."
+        yield f"{sent} delivered."
     else:
-        yield "It was read and reported. No destination gets its results."
+        yield f"{done}. No destination gets its results."
     unread = [image for image in study.images if image.outcome is ImageOutcome.NOT_READ]
     if unread:
-        yield f"Not read: {'; '.join(dict.fromkeys(f'{name_of(image)}, {image.reason}' for image in unread))}."
+        reasons = dict.fromkeys((image.reason or "").rstrip(".") for image in unread)
+        yield f"Not read: {'; '.join(f'{_alike(unread, reason)}: {reason}' for reason in reasons)}."
 
 
 def _purged(study: StudyView) -> Iterator[str]:
@@ -152,6 +155,12 @@ def _purges(study: StudyView) -> Iterator[Event]:
         yield Event(study.readings_purged_at, "Readings purged", "retention: masks and pictures are deleted")
     if study.results_purged_at is not None:
         yield Event(study.results_purged_at, "Results purged", "retention: the files are deleted")
+
+
+def _alike(images: Sequence[ImageView], reason: str) -> str:
+    """The images that were not read for a reason."""
+    of_reason = (image for image in images if (image.reason or "").rstrip(".") == reason)
+    return ", ".join(dict.fromkeys(name_of(image) for image in of_reason))
 
 
 def _results(deliveries: Sequence[DeliveryView]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, CompoundSelect, exists, or_, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, or_, select, union
 from sqlalchemy.orm import Session, selectinload
 
 from models.errors import UserError
@@ -36,6 +36,8 @@ class StudyFilter:
     Attributes:
         source: the calling AE title of the sender.
         destination: the name of a destination that has results of it, or is to get them.
+        undelivered: only those with results of the current revision that a destination (that one, if it is named) has
+            not got: they wait, are not committed yet, or were given up.
         since, until: when its first image arrived, UTC seconds since the epoch; `until` itself is excluded.
         unfinished_or_newest: only so many of the newest, and every older one that is not finished, see `unfinished`.
         problems: only what needs a person, see `needing_a_person`.
@@ -47,6 +49,7 @@ class StudyFilter:
     state: StudyState | None = None
     source: str | None = None
     destination: str | None = None
+    undelivered: bool = False
     since: float | None = None
     until: float | None = None
     unfinished_or_newest: int | None = None
@@ -122,7 +125,9 @@ def conditions(wanted: StudyFilter) -> Iterator[ColumnElement[bool]]:
         yield or_(Study.id.in_(select(newest.c.id)), Study.id.in_(unfinished()))
     if wanted.problems:
         yield Study.id.in_(needing_a_person())
-    if wanted.destination is not None:
+    if wanted.undelivered:
+        yield Study.id.in_(_undelivered(wanted.destination))
+    elif wanted.destination is not None:
         of_study = select(Delivery.id).join(Result, Delivery.result_id == Result.id)
         yield exists(of_study.where(Result.study_id == Study.id, Delivery.destination == wanted.destination))
 
@@ -133,11 +138,19 @@ def unfinished() -> CompoundSelect[tuple[int]]:
     return union(
         select(Study.id).where(Study.state.in_([StudyState.OPEN, StudyState.CLOSED, StudyState.QUARANTINED])),
         select(Job.study_id).where(Job.state == JobState.FAILED),
+        _undelivered(),
+    )
+
+
+def _undelivered(destination: str | None = None) -> Select[int]:
+    """The ids of studies with results of the current revision that a destination, or this one, has not got."""
+    query = (
         select(Study.id)
         .join(Study.results)
         .join(Delivery, Delivery.result_id == Result.id)
-        .where(Result.last_revision == Study.revision, Delivery.state.in_(set(DeliveryState) - DELIVERED)),
+        .where(Result.last_revision == Study.revision, Delivery.state.in_(set(DeliveryState) - DELIVERED))
     )
+    return query if destination is None else query.where(Delivery.destination == destination)
 
 
 def needing_a_person() -> CompoundSelect[tuple[int]]:

@@ -35,6 +35,7 @@ class Asked:
     state: str = ""
     source: str = ""
     destination: str = ""
+    undelivered: str = ""
     since: str = ""
     until: str = ""
     zone: str = ""
@@ -59,6 +60,7 @@ class Asked:
             state=_state(self.state),
             source=self.source or None,
             destination=self.destination or None,
+            undelivered=bool(self.undelivered),
             since=_midnight("from", self.since, zone),
             until=_midnight("to", self.until, zone, later=1),
             problems=bool(self.problems),
@@ -74,6 +76,7 @@ def studies(
     state: Text = "",
     source: Text = "",
     destination: Text = "",
+    undelivered: Text = "",
     since: Text = "",
     until: Text = "",
     zone: Text = "",
@@ -84,7 +87,7 @@ def studies(
     before: int | None = None,
 ) -> Response:
     desk, visitor = desk_of(request), visitor_of(request)
-    asked = Asked(state, source, destination, since, until, zone, score, problems, discordant, ids)
+    asked = Asked(state, source, destination, undelivered, since, until, zone, score, problems, discordant, ids)
     try:
         wanted = asked.wanted()
     except ValueError as mistake:

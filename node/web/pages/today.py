@@ -8,7 +8,7 @@ from config.settings import Settings
 from models.bundles.bundle import BundleError
 from node.bundles import open_bundle
 from node.intake.refused_classes import refused_classes
-from node.operations.day import destination_words, sender_words, view_day, view_disk
+from node.operations.day import destination_words, sender_words, usual_latency, view_day, view_disk
 from node.operations.needs import needs
 from node.operations.sending import sending_words
 from node.operations.webhooks import webhook_words
@@ -47,6 +47,8 @@ def today(request: Request) -> Response:
             needs=needs(session, settings, day, (*destinations, *webhooks), now),
             links=LINKS,
             destinations=destinations,
+            patience={destination.name: destination.dead_after_s for destination in settings.destinations},
+            usual=usual_latency(session, now),
             sending=sending_words(session, settings, now),
             webhooks=webhooks,
             senders=sender_words(session, [sender.ae_title for sender in settings.senders]),

@@ -74,7 +74,8 @@ def test_what_failed_comes_first_and_says_why(browse, road: Road, mammogram_stud
     ("query", "there"),
     [
         ("state=reported", True), ("state=open", False), ("source=PACS", True), ("source=OTHER", False),
-        ("destination=pacs", True), ("destination=none", False), ("score=0.0", True), ("score=1", False),
+        ("destination=pacs", True), ("destination=none", False), ("undelivered=on", True),
+        ("destination=pacs&undelivered=on", True), ("destination=none&undelivered=on", False), ("score=0.0", True), ("score=1", False),
         ("since=2023-11-14&until=2023-11-14&zone=UTC", True), ("until=2023-11-13", False), ("discordant=on", False),
         ("problems=on", False), ("ids=1", True), ("ids=none", False),
     ],
@@ -244,5 +245,5 @@ def test_a_webhook_is_shown_with_its_last_word_and_what_it_did_not_take(browse, 
     today = browser.text("/")
     assert "1 notice did not reach ris, and is given up" in today
     assert "mammo-node webhooks retry ris" in today
-    assert "ris has taken nothing for 30 days" in today
+    assert "ris has taken nothing in the last 30 days" in today
     assert "Not told webhook ris: reported (revision 1) it does not answer" in browser.text("/studies/1")
