@@ -39,11 +39,12 @@ from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
 from node.audit.actors import retention
 from node.audit.recording import Recording
+from node.audit.refusals import Refusals
 from node.bundles import open_bundle
 from node.delivery.backoff import RetryPolicy
 from node.delivery.commitment import Commitment
 from node.delivery.deliverer import Deliverer
-from node.delivery.destinations import transport
+from node.delivery.destinations import recipient, transport
 from node.delivery.orphaned import orphaned, waiting_for
 from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
@@ -152,14 +153,15 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
     commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
     audit = Recording(settings, sessions, parts, process.alone(TICKS), time.time)
     space = space_of(settings)
+    loops = _loops(process, commitments, bundle, audit.refusals)
+    if audit.sends:
+        loops.append(Loop("audit trail to syslog", audit.send))
+    ticks = [*_ticks(process, commitments, bundle.id), *_space_ticks(process, space)]
+    listens = Part.RECEIVE in parts
     service = Service(
-        _listener(process, space, list(commitments.values()), descriptors) if Part.RECEIVE in parts else None,
-        [*_loops(process, commitments, bundle), *([Loop("audit trail to syslog", audit.send)] if audit.sends else [])],
-        [
-            *_ticks(process, commitments, bundle.id),
-            *_space_ticks(process, space),
-            Tick("audit trail", RECORDING_EVERY_S, audit.record),
-        ],
+        _listener(process, space, list(commitments.values()), descriptors, audit.refusals) if listens else None,
+        loops,
+        [*ticks, Tick("audit trail", RECORDING_EVERY_S, audit.record)],
         ClockWatch(time.time, steady),
         ended=audit.end,
     )
@@ -198,7 +200,7 @@ def _clean_up(process: _Process) -> None:
             log.warning("%s, which is no longer in the settings", waiting_for(name, count))
 
 
-def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bundle) -> list[Loop]:
+def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bundle, refusals: Refusals) -> list[Loop]:
     settings, parts = process.settings, process.parts
     loops = []
     if process.name:
@@ -218,7 +220,7 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
         copier = Copier(far, process.sessions, settings.data_dir, time.time, process.alone("copies"))
         loops.append(Loop("copies", copier.run))
     if Part.RECEIVE in parts and settings.hl7.port is not None:
-        loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, process.sessions).run))
+        loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, process.sessions, refusals).run))
     if Part.WEB in parts and settings.web.port is not None:
         loops.append(Loop("web page", WebSupervisor(run_web, (settings,), steady).run))
     return loops
@@ -327,7 +329,9 @@ def _device(settings: Settings) -> Device:
     return Device(identity_of(settings.data_dir, uuid4), installation.station_name, installation.institution_name)
 
 
-def _listener(process: _Process, space: Space, commitments: Sequence[Commitment], descriptors: int) -> Listener:
+def _listener(
+    process: _Process, space: Space, commitments: Sequence[Commitment], descriptors: int, refusals: Refusals
+) -> Listener:
     settings, sessions, limits = process.settings, process.sessions, process.settings.receiver
     at_once = min(limits.max_associations, associations_for(descriptors))
     if at_once < limits.max_associations:
@@ -349,6 +353,7 @@ def _listener(process: _Process, space: Space, commitments: Sequence[Commitment]
         process.locks,
         process.name,
         space,
+        limits.ae_title,
     )
     return Listener(
         limits.ae_title,
@@ -368,6 +373,7 @@ def _listener(process: _Process, space: Space, commitments: Sequence[Commitment]
         partial(_take_commitment_report, commitments) if commitments else None,
         partial(_enter_refused_classes, sessions),
         by_tls=tls_address(limits.tls),
+        tell_refused=refusals.note,
     )
 
 
@@ -379,7 +385,7 @@ def _take_commitment_report(commitments: Sequence[Commitment], report: Commitmen
     return any(commitment.take_report(report) for commitment in commitments)
 
 
-def _hl7_listener(port: int, settings: Settings, sessions: Sessions) -> MllpListener:
+def _hl7_listener(port: int, settings: Settings, sessions: Sessions, refusals: Refusals) -> MllpListener:
     intake = Hl7Intake(sessions, settings.data_dir, settings.hl7, time.time)
     intake.hosts.watch(settings.hl7.sender_hosts)
     return MllpListener(
@@ -389,6 +395,7 @@ def _hl7_listener(port: int, settings: Settings, sessions: Sessions) -> MllpList
         intake.too_large,
         settings.hl7.max_message_kb * 1000,
         tls=None if settings.hl7.tls is None else server_tls(settings.hl7.tls),
+        tell_refused=refusals.note,
     )
 
 
@@ -460,5 +467,6 @@ def _deliverer(destination: AnyDestination, process: _Process, commitment: Commi
         now=time.time,
         commitment=commitment,
         window=window(destination),
+        recipient=recipient(destination, process.settings.receiver.ae_title),
         alone=process.alone(f"delivery to {destination.name}"),
     )

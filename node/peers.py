@@ -24,6 +24,8 @@ from config.peers import (
 )
 from config.settings import Receiver, Settings
 from config.tls import TlsListener, TlsPeer, TlsServer
+from dicom_io.audit.message import AuditedObject
+from dicom_io.audit.query import study_query
 from dicom_io.network import retrieve, wado
 from dicom_io.network.commitment import ask_commitment
 from dicom_io.network.holdings import FetchLimits, Source
@@ -32,6 +34,7 @@ from dicom_io.network.scp import AllowedSender, AllowedUser, TlsAddress
 from dicom_io.network.tls import ServerTls, TlsFiles
 from dicom_io.network.web_peer import WebPeer
 from dicom_io.results.profiles import MESSAGE_PROFILES, Profile, ResultKind, profile_of
+from node.audit.events import Recipient, search_of
 from node.delivery.commitment import Request
 from node.delivery.outbox import ResultDestination
 from node.delivery.window import Window
@@ -115,6 +118,20 @@ def source(of: AnySource, receiver: Receiver) -> Source:
         return wado.WebSource(web_peer(of), limits)
     move_to = receiver.ae_title if of.retrieve == "c-move" else None
     return retrieve.DicomSource(dicom_peer(of, receiver.ae_title), move_to, limits)
+
+
+def audited_source(of: AnySource, receiver: Receiver) -> Recipient:
+    """How the audit trail names a source."""
+    if isinstance(of, WebSource):
+        return Recipient(of.name, of.url)
+    return Recipient(of.ae_title, of.host, receiver.ae_title)
+
+
+def audited_query(of: AnySource, keyword: str, value: str) -> AuditedObject:
+    """How it names a search there for studies by an attribute."""
+    if isinstance(of, WebSource):
+        return search_of(f"{of.url}/studies", f"{keyword}={value}")
+    return study_query(keyword, value)
 
 
 def callers(settings: Settings) -> list[AllowedSender]:

@@ -28,7 +28,7 @@ from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.places import Places
 from dicom_io.network.priority import MEDIUM
 from dicom_io.network.scp_contexts import supported_contexts
-from dicom_io.network.scp_gate import Refusal
+from dicom_io.network.scp_gate import Refusal, TellRefused
 from dicom_io.network.scp_messages import StreamingDIMSE
 from dicom_io.network.scp_request import Names, UserIdentity
 from dicom_io.network.scp_stream import ReceivingServer, StreamingHandler
@@ -166,8 +166,10 @@ class Listener:
         refused_classes: RefusedClasses | None = None,
         look_up: Callable[[str], frozenset[str]] = addresses_of,
         by_tls: TlsAddress | None = None,
+        tell_refused: TellRefused | None = None,
     ) -> None:
-        """`look_up`: finds the addresses of a host name. It may be slow: it runs in a thread of its own."""
+        """`look_up`: finds the addresses of a host name. It may be slow: it runs in a thread of its own.
+        `tell_refused`: see `Gate`."""
         self._hosts = HostNames(look_up)
         self._addresses: list[tuple[str, int, ServerTls | None]] = [(host, port, None)]
         if by_tls is not None:
@@ -178,6 +180,7 @@ class Listener:
         self._limits = limits
         self._hear = hear
         self._refused_classes = refused_classes
+        self._tell_refused = tell_refused
         self._servers: list[ReceivingServer] = []
         self._ae = AE(ae_title)
         self._ae.add_supported_context(Verification)  # pynetdicom needs one; `server.takes` below decides
@@ -253,6 +256,7 @@ class Listener:
         server.places = places
         server.patience_s = self._limits.association_timeout_s
         server.tls = tls
+        server.refused = self._tell_refused
         return server
 
     def stop(self, grace_s: float) -> None:

@@ -67,6 +67,8 @@ Judge = Callable[[Names, str, frozenset[str] | None], Refusal | None]
 associate. It must not block."""
 Identify = Callable[[Names, str, frozenset[str] | None, UserIdentity | None], Refusal | None]
 """The same once the whole request is there, by the user identity that it states."""
+TellRefused = Callable[[str, str, str], None]
+"""Called with the address of whoever is refused, of what kind the refusal is, and why in words. It must not block."""
 _BUSY = Refusal(2, 3, 2, "the limit of associations, in total or for its address, is reached")
 
 
@@ -104,6 +106,7 @@ class Gate(AssociationServer):
         places: the places of the associations.
         patience_s: time within which a request must arrive, with the TLS handshake before it.
         tls: of a server that takes connections by TLS alone.
+        refused: told of each association that is refused, and of each failure of TLS.
     """
 
     request_queue_size = _BACKLOG
@@ -112,6 +115,7 @@ class Gate(AssociationServer):
     places: Places[object]
     patience_s: float
     tls: ServerTls | None = None
+    refused: TellRefused | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -208,6 +212,8 @@ class Gate(AssociationServer):
         except OSError as fault:
             if not waiting.shaken:
                 self._log_once(waiting.host, f"TLS with {waiting.host} failed: {_why(fault)}")
+                if isinstance(fault, ssl.SSLError):
+                    self._tell_refused(waiting, "TLS", f"TLS failed: {_why(fault)}")
             self._close(waiting, selector)
         except Exception as fault:  # noqa: BLE001 - an error of the node ends one connection, not all
             log.error("%s while a connection was read", type(fault).__name__)
@@ -268,6 +274,8 @@ class Gate(AssociationServer):
 
     def _refuse(self, waiting: _Waiting, refusal: Refusal) -> None:
         self._log_once(waiting.host, f"association refused: {refusal.why}")
+        kind = f"association {refusal.result}.{refusal.source}.{refusal.reason}"
+        self._tell_refused(waiting, kind, f"association refused: {refusal.why}")
         self._answer_and_drain(waiting, refusal.pdu)
 
     def _answer_and_drain(self, waiting: _Waiting, answer: bytes) -> None:
@@ -276,6 +284,10 @@ class Gate(AssociationServer):
         with suppress(OSError):
             waiting.socket.send(answer)
             waiting.socket.shutdown(socket.SHUT_WR)
+
+    def _tell_refused(self, waiting: _Waiting, kind: str, why: str) -> None:
+        if self.refused is not None:
+            self.refused(waiting.host, kind, why)
 
     def _end_overdue(self, selector: selectors.BaseSelector) -> None:
         now = time.monotonic()

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from models.errors import UserError
 from models.types.words import counted
 from node.archive.far_side import FarSide, FarSideFailed, NotThere
-from node.operations.acts import Act, note
+from node.audit.actors import Actor
+from node.operations.acts import Act, Deed, note
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
 from node.store.tables import Instance, Study
@@ -99,12 +100,12 @@ def not_copied(session: Session) -> tuple[int, float | None]:
     return count, since
 
 
-def recall(sessions: Sessions, data_dir: Path, far: FarSide, study_id: int, by: str, now: float) -> int:
+def recall(sessions: Sessions, data_dir: Path, far: FarSide, study_id: int, by: Actor, now: float) -> int:
     """Brings back the received files of a study that retention deleted, from their copies; returns their number. They
     are kept from `now` (UTC seconds since the epoch) on as those of a study that came today.
 
     Args:
-        by: who wants it, see node.operations.acts.
+        by: who wants it.
 
     Raises:
         FarSideFailed, NotThere
@@ -124,7 +125,7 @@ def recall(sessions: Sessions, data_dir: Path, far: FarSide, study_id: int, by: 
         if came:
             study.images_purged_at = None
             study.last_received_at = now
-            note(session, Act("brought back from the far side", by, study_id, counted(len(came), "file")))
+            note(session, Act(Deed.BROUGHT_BACK, by, study_id, counted(len(came), "file")), now)
     return len(came)
 
 

@@ -28,6 +28,7 @@ from node.archive.layout import AUDIT, AUDIT_SENT, AUDITED_SETTINGS
 from node.audit.actors import this_process
 from node.audit.events import enter
 from node.audit.recorder import Recorder
+from node.audit.refusals import Refusals
 from node.audit.sender import Sender
 from node.audit.trail import Trail
 from node.logs import place_of
@@ -57,6 +58,8 @@ class Recording:
         self._parts = parts
         self._leads = leads if Part.REPORT in parts else _never
         self._now = now
+        self.refusals = Refusals(now)
+        """Of callers that this process refuses."""
         trail = Trail(settings.data_dir / AUDIT)
         self._recorder = Recorder(sessions, trail, settings.installation.institution_name, now)
         receiver = syslog_receiver(settings)
@@ -86,7 +89,8 @@ class Recording:
             write_durably(kept, json.dumps(values, indent=1, sort_keys=True).encode())
 
     def record(self) -> None:
-        """Writes the events that wait into the trail, if this process does that."""
+        """Enters who was refused, and writes the events that wait into the trail, if this process does that."""
+        self.refusals.enter_due(self._sessions)
         if self._leads():
             self._recorder.record()
 
@@ -102,6 +106,7 @@ class Recording:
             fault: why it cannot go on; "" if it was told to stop.
         """
         try:
+            self.refusals.enter_due(self._sessions, all_of_them=True)
             with self._sessions.begin() as session:
                 enter(session, self._activity(APPLICATION_STOP, Outcome.MAJOR if fault else Outcome.SUCCESS))
             if self._leads():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,12 +104,18 @@ def export_annotations(
     from config.settings import load
     from models.datasets.own.writing import Layout
     from node.annotations.archive_cases import true_images
-    from node.annotations.export import export, export_as
+    from node.annotations.export import export, export_as, must_be_empty
     from node.annotations.pseudonyms import open_pseudonyms
+    from node.audit.actors import command_line
+    from node.operations.acts import note_export
 
     settings = load(config)
     found = _found(settings)
     images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
+    must_be_empty(out)
+    with open_queue(settings).begin() as session:
+        numbers = [image.image.study_id for image in images]
+        note_export(session, numbers, out, counted(len(images), "corrected image"), command_line(), time.time())
     if layout is ExportLayout.ARCHIVE:
         export(images, settings.data_dir, out)
         hold = "The DICOM files hold patient data as they were received."

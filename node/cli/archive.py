@@ -47,7 +47,7 @@ def fetch(
     from models.types.words import counted
     from node.archive.copies import fetch_missing, recall
     from node.archive.far_side import far_side
-    from node.operations.acts import COMMAND_LINE
+    from node.audit.actors import command_line
 
     settings = load(config)
     far = far_side(settings.archive)
@@ -55,7 +55,7 @@ def fetch(
         _copies_to(None)
         return
     if study is not None:
-        count = recall(open_queue(settings), settings.data_dir, far, study, COMMAND_LINE, time.time())
+        count = recall(open_queue(settings), settings.data_dir, far, study, command_line(), time.time())
         typer.echo(f"{counted(count, 'file')} of study {study} brought back from {settings.archive.copy_to}")
         return
     came, lost = 0, []

@@ -82,7 +82,7 @@ def _used_trail(settings: Settings) -> tuple[Sessions, Trail]:
     """The queue and the trail, after its use was entered."""
     from node.archive.layout import AUDIT
     from node.audit.actors import command_line
-    from node.audit.events import enter_log_used
+    from node.audit.security_events import enter_log_used
     from node.audit.trail import Trail
 
     sessions, trail = open_queue(settings), Trail(settings.data_dir / AUDIT)

@@ -28,7 +28,8 @@ def resend_results(
 ) -> None:
     """Send the results of a STUDY to a destination again, also those that it has stored."""
     from config.settings import load
-    from node.operations.acts import COMMAND_LINE, Act, note
+    from node.audit.actors import command_line
+    from node.operations.acts import Act, Deed, note
     from node.operations.resend import resend
     from node.peers import result_destination
 
@@ -38,7 +39,7 @@ def resend_results(
         raise CommandFailed(f"There is no destination {to} in {config}.")
     with open_queue(settings).begin() as session:
         number = resend(session, study, result_destination(destination), time.time())
-        note(session, Act("sent again", COMMAND_LINE, study=study, about=to))
+        note(session, Act(Deed.SENT_AGAIN, command_line(), study=study, about=to), time.time())
     typer.echo(f"study {study}: {counted(number, 'result')} will be sent to {to}")
 
 
@@ -46,12 +47,16 @@ def resend_results(
 def drop_deliveries(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Drop the open deliveries to NAME. The results themselves stay in the data folder."""
     from config.settings import load
+    from node.audit.actors import command_line
     from node.delivery.orphaned import drop
+    from node.operations.acts import Act, Deed, note
 
     settings = load(config)
     _must_be_gone(settings, name)
     with open_queue(settings).begin() as session:
-        typer.echo(f"{counted(drop(session, name), 'delivery', 'deliveries')} to {name} dropped")
+        dropped = counted(drop(session, name), "delivery", "deliveries")
+        note(session, Act(Deed.DELIVERIES_DROPPED, command_line(), about=f"{dropped} to {name}"), time.time())
+    typer.echo(f"{dropped} to {name} dropped")
 
 
 @delivery_commands.command("move")
@@ -62,7 +67,9 @@ def move_deliveries(
 ) -> None:
     """Move the open deliveries from NAME to another destination. The objects do not change."""
     from config.settings import load
+    from node.audit.actors import command_line
     from node.delivery.orphaned import move
+    from node.operations.acts import Act, Deed, note
     from node.peers import profile
 
     settings = load(config)
@@ -71,8 +78,9 @@ def move_deliveries(
     if to not in takes:
         raise CommandFailed(f"There is no destination {to} in {config}.")
     with open_queue(settings).begin() as session:
-        moved = move(session, name, to, takes[to], time.time())
-    typer.echo(f"{counted(moved, 'delivery', 'deliveries')} to {name} moved to {to}")
+        moved = counted(move(session, name, to, takes[to], time.time()), "delivery", "deliveries")
+        note(session, Act(Deed.DELIVERIES_MOVED, command_line(), about=f"{moved} to {name}, to {to}"), time.time())
+    typer.echo(f"{moved} to {name} moved to {to}")
 
 
 def _must_be_gone(settings: Settings, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -58,8 +59,9 @@ def export(
     from node.annotations.archive_cases import true_images
     from node.annotations.pseudonyms import open_pseudonyms
     from node.annotations.truth import of_studies, read_annotations
+    from node.audit.actors import command_line
     from node.cli.terminal.progress import progress_bar
-    from node.operations.acts import COMMAND_LINE, Act, note
+    from node.operations.acts import note_export
     from node.operations.studies import StudyFilter, find_study
     from node.research.chosen import choose, wanted_ids
     from node.research.export import Exporting
@@ -87,7 +89,8 @@ def export(
     )
     with sessions.begin() as session:
         about = f"{counted(len(studies), 'study', 'studies')}, de-identified"
-        note(session, Act("exported", COMMAND_LINE, about=about))
+        numbers = [one.id for one in studies]
+        note_export(session, numbers, deidentify, about, command_line(), time.time())
     with writing_to(deidentify), progress_bar("Exporting") as progress:
         done = iter(range(1, len(studies) + 1))
         written = exporting.write(studies, lambda: progress(next(done), len(studies), "studies"))

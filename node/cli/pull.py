@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,29 +32,43 @@ def pull(
     Instances that the node does not accept, and its own results, are left out and listed. The exit status is 1 if a
     part of the study did not arrive.
     """
+    from sqlalchemy import select
+
     from config.settings import load
     from dicom_io.network.scu import send_files
     from node import peers
+    from node.audit.actors import command_line
+    from node.audit.events import enter_asked, enter_fetched
     from node.intake import pulling
     from node.operations.check import listener
     from node.store.database import read_only
+    from node.store.tables import Study
 
     keyword, value = _asked(study, accession)
     settings = load(config)
     receiver = settings.receiver
-    source = peers.source(_source_named(source_name, settings), receiver)
+    named = _source_named(source_name, settings)
+    source, asked_of = peers.source(named, receiver), peers.audited_source(named, receiver)
     node = listener(settings)
     if not node.ok:
         raise CommandFailed(f"The node does not run: start it with `mammo-node serve` ({node.says}).")
+    sessions = open_queue(settings)
+    with sessions.begin() as session:
+        query = peers.audited_query(named, keyword, value)
+        enter_asked(session, command_line(), asked_of, query, time.time())
     hand_over = partial(send_files, peers.own_listener(receiver, timeout_s=30))
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as folder, progress_bar("Pulling") as progress:
         try:
             found = pulling.the_study(source, keyword, value)
-            with read_only(open_queue(settings)) as session:
+            with read_only(sessions) as session:
                 own = pulling.own_results(session, found)
             pulled = pulling.pull(source, found, own, Path(folder), hand_over, progress)
         except pulling.CannotPull as error:
             raise CommandFailed(f"{source_name}: {error}") from error
+    with sessions.begin() as session:
+        fetched = session.scalars(select(Study).where(Study.study_instance_uid == found)).one_or_none()
+        if fetched is not None:
+            enter_fetched(session, fetched, command_line(), asked_of, time.time())
     _print(pulled)
     raise typer.Exit(0 if pulled.taken >= pulled.wanted else 1)
 

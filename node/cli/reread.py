@@ -34,8 +34,9 @@ def reread(
     is sent. Research use only, not for diagnosis.
     """
     from config.settings import load
+    from node.audit.actors import command_line
     from node.cli.terminal.progress import progress_bar
-    from node.operations.acts import COMMAND_LINE, Act, note
+    from node.operations.acts import Act, Deed, note
     from node.operations.rereading import read_again
     from node.operations.studies import find_study
     from node.store.database import read_only
@@ -47,7 +48,8 @@ def reread(
     with progress_bar("Reading again") as progress:
         rereading, revision = read_again(settings, sessions, study_id, bundle, time.time, progress, shadow=shadow)
     with sessions.begin() as session:
-        note(session, Act("read again" + (", as a shadow" if shadow else ""), COMMAND_LINE, study=study_id))
+        deed = Deed.SHADOWED if shadow else Deed.READ_AGAIN
+        note(session, Act(deed, command_line(), study=study_id), time.time())
     typer.echo(_as_json(rereading, revision) if as_json else _as_text(rereading, revision))
 
 

@@ -20,11 +20,11 @@ def retry(
     does the work.
     """
     from config.settings import load
-    from node.operations.acts import COMMAND_LINE
+    from node.audit.actors import command_line
     from node.operations.retry import retry as retry_by
 
     settings = load(config)
     with open_queue(settings).begin() as session:
-        done = retry_by(session, settings, study, time.time(), COMMAND_LINE)
+        done = retry_by(session, settings, study, time.time(), command_line())
     for line in done:
         typer.echo(f"study {study}: {line}")

@@ -65,5 +65,5 @@ def remove_token(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
     from node.operations.api_tokens import remove
 
     with open_queue(load(config)).begin() as session:
-        remove(session, name)
+        remove(session, name, time.time())
     typer.echo(f"token {name} removed")

@@ -82,7 +82,7 @@ def remove_user(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
     from node.operations.accounts import remove
 
     with open_queue(load(config)).begin() as session:
-        remove(session, name)
+        remove(session, name, time.time())
     typer.echo(f"account {name} removed")
 
 

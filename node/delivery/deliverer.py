@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
+from dicom_io.results.outputs import OUTPUTS
+from dicom_io.results.profiles import MESSAGES, ResultKind
+from node.audit.events import Recipient, enter_sending, enter_sent
 from node.delivery.backoff import RetryPolicy, next_try
 from node.delivery.commitment import MOST_IN_ONE_REQUEST, Commitment
 from node.delivery.window import Window
@@ -57,6 +61,7 @@ class _Due:
     study_id: int
     delivery_id: int
     path: Path
+    kind: ResultKind
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Deliverer:
         now: UTC seconds since the epoch.
         commitment: requests storage commitment from the destination; None: a sent delivery is complete.
         window: the hours in which it gets what is not urgent; None: at any time.
+        recipient: how the audit trail names the destination; None: it has no events of it.
         alone: whether no other process delivers to this destination: it asks again before each object.
     """
 
@@ -80,6 +86,7 @@ class Deliverer:
     now: Callable[[], float]
     commitment: Commitment | None = None
     window: Window | None = None
+    recipient: Recipient | None = None
     alone: Callable[[], bool] = lambda: True
 
     def run(self, stop: threading.Event) -> None:
@@ -107,11 +114,15 @@ class Deliverer:
     def deliver_due(self, stop: threading.Event | None = None) -> int:
         """Tries the next AT_ONCE due deliveries, by the turn of their studies; returns the number of tries."""
         due = self._due(AT_ONCE)
+        begun = set()
         for tried, delivery in enumerate(due):
             if stop is not None and stop.is_set():
                 return tried
             if not self._may_leave(delivery):
                 continue
+            if delivery.study_id not in begun:
+                begun.add(delivery.study_id)
+                self._begin([one for one in due if one.study_id == delivery.study_id])
             try:
                 self.transport.send(delivery.path)
             except Unreachable as error:
@@ -133,7 +144,7 @@ class Deliverer:
         due = self._waiting().where(Delivery.next_at <= self.now()).order_by(Study.turn, Delivery.id)
         with read_only(self.sessions) as session:
             found = session.execute(due.limit(limit))
-            return [_Due(study, delivery, self.data_dir / path) for study, delivery, path in found]
+            return [_Due(study, delivery, self.data_dir / path, kind) for study, delivery, path, kind in found]
 
     def _next_due(self, after: float) -> float | None:
         """The earliest time later than `after` at which a delivery or a commitment is due, or the window opens."""
@@ -154,9 +165,9 @@ class Deliverer:
         with read_only(self.sessions) as session:
             return session.execute(self._waiting().where(Delivery.id == due.delivery_id)).first() is not None
 
-    def _waiting(self) -> Select[int, int, str]:
+    def _waiting(self) -> Select[int, int, str, ResultKind]:
         waiting = (
-            select(Study.id, Delivery.id, Result.path)
+            select(Study.id, Delivery.id, Result.path, Result.kind)
             .join(Delivery.result)
             .join(Result.study)
             .where(
@@ -169,8 +180,22 @@ class Deliverer:
             return waiting
         return waiting.where(Study.urgency.in_([urgency for urgency in Urgency if urgency.is_urgent]))
 
+    def _begin(self, due: Sequence[_Due]) -> None:
+        """Enters into the audit trail that objects of a study are going to be sent."""
+        if self.recipient is not None and not self.recipient.exports:
+            with self.sessions.begin() as session:
+                study = session.get_one(Study, due[0].study_id)
+                enter_sending(session, study, self.recipient, _classes(due), self.now())
+
+    def _audit(self, session: Session, due: _Due, why: str = "") -> None:
+        """Enters into the audit trail that an object was sent; `why`: it was given up."""
+        if self.recipient is not None:
+            study = session.get_one(Study, due.study_id)
+            enter_sent(session, study, self.recipient, _classes([due]), self.now(), why)
+
     def _sent(self, due: _Due) -> None:
         with self.sessions.begin() as session:
+            self._audit(session, due)
             delivery = self._still_waiting(session, due)
             if delivery is None:
                 return
@@ -195,6 +220,7 @@ class Deliverer:
                 again_at = next_try(self.policy, delivery.attempts, delivery.created_at, self.now())
             if again_at is None:
                 delivery.state = moved(delivery.state, DeliveryState.DEAD)
+                self._audit(session, due, str(error))
                 if delivery.result.last_revision == delivery.result.study.revision:
                     tell_failure(session, delivery.result.study, self.now())
             else:
@@ -213,3 +239,8 @@ class Deliverer:
         """The row, unless a person changed its state while it was being sent."""
         delivery = session.get_one(Delivery, due.delivery_id, with_for_update=True)
         return delivery if delivery.state is DeliveryState.WAITING else None
+
+
+def _classes(due: Sequence[_Due]) -> Mapping[str, int]:
+    """The SOP Class UIDs of the objects, and how many there are of each; messages have none."""
+    return Counter(str(OUTPUTS[one.kind].sop_class_uid) for one in due if one.kind not in MESSAGES)

@@ -12,6 +12,7 @@ from dicom_io.network.pace import Pace
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.network.stow import StowDestination
 from dicom_io.results.outputs import contents_of, preferred_syntaxes
+from node.audit.events import Recipient
 from node.delivery.deliverer import Transport
 from node.delivery.fhir_server import FhirServer
 from node.delivery.mllp import MllpDestination, MllpPeer
@@ -33,6 +34,18 @@ def mllp_peer(to: Hl7Destination) -> MllpPeer:
         charset=to.charset,
         tls=tls_files(to.tls),
     )
+
+
+def recipient(to: AnyDestination, calling_ae_title: str) -> Recipient:
+    """How the audit trail names a destination. FHIR servers and HL7 receivers get reports in another form than DICOM
+    objects: an export."""
+    if isinstance(to, FhirDestination):
+        return Recipient(to.name, to.url, exports=True)
+    if isinstance(to, Hl7Destination):
+        return Recipient(to.receiving_application or to.name, to.host, exports=True)
+    if isinstance(to, WebDestination):
+        return Recipient(to.name, to.url)
+    return Recipient(to.ae_title, to.host, calling_ae_title)
 
 
 def transport(

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from config.peers import Sender
 from dicom_io.assessments import ReadReport, read_report
+from dicom_io.audit.message import Action
 from dicom_io.corrections import CorrectionHeader, read_correction_header
 from dicom_io.durable import FULL, sync_folder
 from dicom_io.errors import NotReadable
@@ -36,6 +37,8 @@ from node.archive.space import MEND, Space
 from node.archive.versions import Version, version_for
 from node.assessments.entered import match_again
 from node.assessments.from_sr import enter_report
+from node.audit.events import Arrived, enter_received
+from node.audit.events import Sender as SentBy
 from node.intake.received_again import (
     Difference,
     compare,
@@ -101,16 +104,19 @@ class Receiving:
         locks: Locks | None = None,
         process: str = "",
         space: Space | None = None,
+        ae_title: str = "",
     ) -> None:
         """`secondary_capture_from`: AE titles whose secondary captures are mammograms; `router`: decides what is
         read; `senders`: whose settings state how urgent their studies are; `locks`: of this process, where others
-        receive too, and `process` its name; `space`: the room for files, by the limits if it is left out."""
+        receive too, and `process` its name; `space`: the room for files, by the limits if it is left out; `ae_title`:
+        the node's."""
         self._sessions = sessions
         self._data_dir = data_dir
         self._limits = limits
         self._secondary_capture_from = secondary_capture_from
         self._now = now
         self._router = router
+        self._ae_title = ae_title
         self._senders = {sender.ae_title: sender for sender in senders}
         self._pixels = PixelComparison(limits.max_image_pixels)
         self._contents = WorkerProcess(_CONTENT_BYTES, _CONTENT_S)
@@ -198,6 +204,7 @@ class Receiving:
                 "a study that is not here" if study_id is None else f"study {study_id}",
             )
         if is_ours:
+            self._came_again(received, header, study_id)
             log.info("one of the node's own objects was received: acknowledged, not stored")
             return _SUCCESS
         decision = self._router(header, received.calling_ae_title, self._now())
@@ -207,9 +214,9 @@ class Receiving:
             return self._keep_new(received, whole, header, decision, urgency)
         known, study_instance_uid = row
         if study_instance_uid != header.study_instance_uid:
-            return self._set_aside(whole, header, known, Contradiction.OTHER_STUDY)
+            return self._set_aside(received, whole, header, known, Contradiction.OTHER_STUDY)
         if known.kind != header.kind:
-            return self._set_aside(whole, header, known, Contradiction.OTHER_KIND)
+            return self._set_aside(received, whole, header, known, Contradiction.OTHER_KIND)
         self._raise_urgency(known.study_id, urgency)
         return self._keep_resent(received, whole, header, known)
 
@@ -238,6 +245,7 @@ class Receiving:
                 urgency=urgency,
             )
             self._enter(session, instance, received, content)
+            self._audit(session, received, header, instance.study_id, Action.CREATE)
             log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
         return _SUCCESS
 
@@ -259,8 +267,9 @@ class Receiving:
             return _SUCCESS
         difference = compare(old, whole, self._pixels)
         if difference is Difference.PIXELS:
-            return self._set_aside(whole, header, known, Contradiction.OTHER_PIXELS)
+            return self._set_aside(received, whole, header, known, Contradiction.OTHER_PIXELS)
         if difference is Difference.NONE:
+            self._came_again(received, header, known.study_id)
             log.info("study %d: instance %d came again unchanged", known.study_id, known.id)
             return _SUCCESS
         measured = measures_otherwise(old.dataset, whole.dataset)
@@ -287,6 +296,26 @@ class Receiving:
             instance = session.get_one(Instance, known.id)
             correct(session, instance, header, syntax, path, self._now(), restated=restated, read_again=read_again)
             self._enter(session, instance, received, content)
+            self._audit(session, received, header, instance.study_id, Action.UPDATE)
+
+    def _came_again(self, received: ReceivedFile, header: InstanceHeader, study_id: int | None) -> None:
+        """Enters that an instance was sent that is here already."""
+        with self._one_writer.begin() as session:
+            self._audit(session, received, header, study_id, Action.READ)
+
+    def _audit(
+        self,
+        session: Session,
+        received: ReceivedFile,
+        header: InstanceHeader,
+        study_id: int | None,
+        action: Action,
+        why: str = "",
+    ) -> None:
+        """Enters into the audit trail that an instance came."""
+        instance = Arrived(header.study_instance_uid, header.patient_id, header.sop_class_uid, study_id)
+        sender = SentBy(received.calling_ae_title, received.peer, self._ae_title)
+        enter_received(session, instance, sender, action, self._now(), why)
 
     def _raise_urgency(self, study_id: int, urgency: Urgency | None) -> None:
         """An instance that comes again may be sent again because its study is urgent now."""
@@ -325,7 +354,9 @@ class Receiving:
             enter_report(session, instance, content, self._now())
         match_again(session, instance, self._now())
 
-    def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: Contradiction) -> Answer:
+    def _set_aside(
+        self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader, known: Instance, why: Contradiction
+    ) -> Answer:
         folder = self._data_dir / QUARANTINE / header.study_instance_uid
         version = version_for(folder, header.sop_instance_uid, whole.path)
         # The study is quarantined before the file is moved. A file that is there already has quarantined its study
@@ -333,6 +364,7 @@ class Receiving:
         if not version.is_there:
             with self._one_writer.begin() as session:
                 hold_contradicting(session, session.get_one(Instance, known.id), why, self._now())
+                self._audit(session, received, header, known.study_id, Action.CREATE, f"{why}: set aside")
             self._place(whole.path, version.path)
         return Answer.shortened(Status.CONTRADICTS, f"{why}: set aside")
 

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from config.web import Role
 from models.errors import UserError
-from node.operations.acts import COMMAND_LINE, Act, note
+from node.audit.actors import Actor, command_line
+from node.operations.acts import Act, Deed, note
 from node.store.tables import Account
 
 LEAST_LETTERS = 12
@@ -71,31 +72,36 @@ def add(session: Session, name: str, role: Role, password: str, now: float) -> N
     row = Account(name=name, role=role, password_hash=_hashed(password), created_at=now, signed_out_at=0.0)
     session.add(row)
     session.flush()
-    note(session, Act("account made", COMMAND_LINE, about=f"{role} account {row.id}"))
+    note(session, Act(Deed.ACCOUNT_MADE, command_line(), about=f"{role} account {row.id}", subject=name), now)
 
 
-def from_provider(session: Session, issuer: str, subject: str, name: str, role: Role, now: float) -> AccountView:
+def from_provider(
+    session: Session, issuer: str, subject: str, name: str, role: Role, address: str, now: float
+) -> AccountView:
     """The account of somebody whom an OpenID provider knows: made when they first sign in, and given the role that the
-    provider states now. Two people of one name have different names here."""
+    provider states now. Two people of one name have different names here. `address`: the browser's."""
     row = _at(session, issuer, subject)
     if row is None:
         free = (taken for taken in _names(name, issuer, subject) if _row(session, taken) is None)
         row = Account(name=next(free), role=role, password_hash="", issuer=issuer, subject=subject, created_at=now)
         session.add(row)
         session.flush()
-        note(session, Act("account made", f"account {row.id}", about=f"{role} account of the provider"))
+        about = f"{role} account of the provider"
+        note(session, Act(Deed.ACCOUNT_MADE, _themselves(row, address), about=about, subject=row.name), now)
     elif row.role != role:
         row.role = role
-        note(session, Act("role changed", f"account {row.id}", about=f"{role}, as the provider states"))
+        about = f"{role}, as the provider states"
+        note(session, Act(Deed.ROLE_CHANGED, _themselves(row, address), about=about, subject=row.name), now)
     return _view(row)
 
 
-def without_role(session: Session, issuer: str, subject: str, now: float) -> None:
+def without_role(session: Session, issuer: str, subject: str, address: str, now: float) -> None:
     """Ends all sessions of somebody to whom an OpenID provider gives no role any more, if they have an account."""
     row = _at(session, issuer, subject)
     if row is not None:
         row.signed_out_at = now
-        note(session, Act("signed out", f"account {row.id}", about="the provider gives no role any more"))
+        about = "the provider gives no role any more"
+        note(session, Act(Deed.SIGNED_OUT, _themselves(row, address), about=about), now)
 
 
 def _names(name: str, issuer: str, subject: str) -> Iterator[str]:
@@ -106,7 +112,7 @@ def _names(name: str, issuer: str, subject: str) -> Iterator[str]:
     yield from (f"{plain[:50]}-{number}" for number in count(2))
 
 
-def remove(session: Session, name: str) -> None:
+def remove(session: Session, name: str, now: float) -> None:
     """Removes an account; its sessions end at once.
 
     Raises:
@@ -114,7 +120,7 @@ def remove(session: Session, name: str) -> None:
     """
     row = _known(session, name)
     session.delete(row)
-    note(session, Act("account removed", COMMAND_LINE, about=f"account {row.id}"))
+    note(session, Act(Deed.ACCOUNT_REMOVED, command_line(), about=f"account {row.id}", subject=name), now)
 
 
 def set_password(session: Session, name: str, password: str, now: float) -> None:
@@ -128,7 +134,7 @@ def set_password(session: Session, name: str, password: str, now: float) -> None
         raise AccountRefused(f"{name} signs in at {row.issuer}, and has no password here.")
     row.password_hash = _hashed(password)
     row.signed_out_at = now
-    note(session, Act("password changed", COMMAND_LINE, about=f"account {row.id}"))
+    note(session, Act(Deed.PASSWORD_CHANGED, command_line(), about=f"account {row.id}", subject=name), now)
 
 
 def sign_out(session: Session, number: int, now: float) -> None:
@@ -147,6 +153,10 @@ def with_password(session: Session, name: str, password: str) -> AccountView | N
     except (VerificationError, InvalidHashError):
         return None
     return None if row is None or row.issuer else _view(row)
+
+
+def _themselves(row: Account, address: str) -> Actor:
+    return Actor(f"account {row.id}", row.name, address)
 
 
 def _hashed(password: str) -> str:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from config.web import Role
 from models.errors import UserError
-from node.operations.acts import COMMAND_LINE, Act, note
+from node.audit.actors import command_line
+from node.operations.acts import Act, Deed, note
 from node.store.tables import ApiToken
 
 PREFIX = "mammo_"
@@ -51,7 +52,7 @@ def add(session: Session, name: str, role: Role, secret: str, now: float) -> str
     row = ApiToken(name=name, role=role, digest=_digest(token), created_at=now)
     session.add(row)
     session.flush()
-    note(session, Act("token made", COMMAND_LINE, about=f"{role} token {row.id}"))
+    note(session, Act(Deed.TOKEN_MADE, command_line(), about=f"{role} token {row.id}", subject=name), now)
     return token
 
 
@@ -60,7 +61,7 @@ def tokens(session: Session) -> tuple[TokenView, ...]:
     return tuple(_view(row) for row in session.scalars(select(ApiToken).order_by(ApiToken.name)))
 
 
-def remove(session: Session, name: str) -> None:
+def remove(session: Session, name: str, now: float) -> None:
     """Removes a token: from now on it lets nobody in.
 
     Raises:
@@ -70,7 +71,7 @@ def remove(session: Session, name: str) -> None:
     if row is None:
         raise TokenRefused(f"There is no token {name}: `mammo-node tokens list` shows them.")
     session.delete(row)
-    note(session, Act("token removed", COMMAND_LINE, about=f"token {row.id}"))
+    note(session, Act(Deed.TOKEN_REMOVED, command_line(), about=f"token {row.id}", subject=name), now)
 
 
 def owner_of(session: Session, token: str) -> TokenView | None:

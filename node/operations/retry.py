@@ -15,9 +15,10 @@ from dicom_io.instance_kinds import InstanceKind
 from models.errors import UserError
 from models.types.words import counted
 from node.archive.contents import reading_of
+from node.audit.actors import Actor
 from node.delivery.commitment import ask_anew
 from node.delivery.outbox import hold_back_replaced, send_again
-from node.operations.acts import Act, note
+from node.operations.acts import Act, Deed, note
 from node.operations.studies import NoSuchStudy
 from node.operations.webhooks import tell_again
 from node.peers import committing
@@ -69,7 +70,7 @@ def _has_masks(instance: Instance, data_dir: Path) -> bool:
     return True
 
 
-def retry(session: Session, settings: Settings, study_id: int, now: float, by: str) -> list[str]:
+def retry(session: Session, settings: Settings, study_id: int, now: float, by: Actor) -> list[str]:
     """`retry_study` by the settings, with the masks that are lost, noted as an act of `by`; never an empty list.
 
     Raises:
@@ -77,8 +78,10 @@ def retry(session: Session, settings: Settings, study_id: int, now: float, by: s
         CannotRetry
     """
     asked_to_commit = {destination.name for destination in committing(settings)}
+    held = session.get(Study, study_id)
+    deed = Deed.RELEASED if held is not None and held.state is StudyState.QUARANTINED else Deed.RETRIED
     done = retry_study(session, study_id, now, asked_to_commit, lost_masks(session, study_id, settings.data_dir))
-    note(session, Act("retried", by, study=study_id))
+    note(session, Act(deed, by, study=study_id), now)
     return done or [NOTHING_TO_RETRY]
 
 

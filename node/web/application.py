@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from threading import Lock
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -14,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from config.settings import Settings
+from node.audit.refusals import Refusals
 from node.store.database import Sessions
 from node.web.answers import page, plainly
 from node.web.api.interface import ROOT, build_interface
@@ -37,11 +41,13 @@ from node.web.pages import (
     watched,
 )
 from node.web.protection import Gate, no_database
+from node.web.recent_views import RecentViews
 from node.web.rendering import FOLDER, Renderer
 from node.web.throttle import Throttle
 from node.web.tokens import Tokens, key_of
 
 PROVIDER_MAY_TAKE_S = 600
+REFUSALS_EVERY_S = 5.0
 
 
 def build_application(settings: Settings, sessions: Sessions, now: Callable[[], float]) -> FastAPI:
@@ -58,6 +64,8 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
         Renderer(),
         Tokens(key_of(settings.data_dir)),
         Throttle(now),
+        RecentViews(now),
+        Refusals(now),
         live,
         Metrics(settings, now),
         Background(live.changed),
@@ -68,8 +76,11 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
     @asynccontextmanager
     async def watching(_: FastAPI) -> AsyncIterator[None]:
         desk.live.start()
+        entering = asyncio.create_task(_enter_refusals(desk))
         yield
+        entering.cancel()
         desk.live.stop()
+        await run_in_threadpool(partial(desk.refusals.enter_due, sessions, all_of_them=True))
 
     application = FastAPI(title="mammo-node", lifespan=watching, docs_url=None, redoc_url=None, openapi_url=None)
     application.state.desk = desk
@@ -98,6 +109,14 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
     application.add_exception_handler(RequestValidationError, _no_such_page)
     application.add_exception_handler(StarletteHTTPException, _refused)
     return application
+
+
+async def _enter_refusals(desk: Desk) -> None:
+    """Enters refusals into the audit trail from time to time; if the database is away, at the next time."""
+    while True:
+        await asyncio.sleep(REFUSALS_EVERY_S)
+        with suppress(SQLAlchemyError):
+            await run_in_threadpool(desk.refusals.enter_due, desk.sessions)
 
 
 def _let_a_provider_sign_people_in(application: FastAPI, settings: Settings) -> None:

@@ -9,10 +9,12 @@ from threading import Lock
 from fastapi import Request
 
 from config.settings import Settings
+from node.audit.refusals import Refusals
 from node.store.database import Sessions
 from node.web.background import Background
 from node.web.live import Live
 from node.web.metrics import Metrics
+from node.web.recent_views import RecentViews
 from node.web.rendering import Renderer
 from node.web.throttle import Throttle
 from node.web.tokens import Tokens
@@ -28,6 +30,9 @@ class Desk:
     renderer: Renderer
     tokens: Tokens
     throttle: Throttle
+    views: RecentViews
+    refusals: Refusals
+    """Of programs without a token that is known."""
     live: Live
     metrics: Metrics
     background: Background

@@ -21,7 +21,7 @@ from node.web.api.interface import ROOT
 from node.web.body_length import refusal
 from node.web.desk import Desk, desk_of
 from node.web.dicomweb.results import ROOT as DICOMWEB
-from node.web.visitors import NOBODY, Visitor, visitor_with
+from node.web.visitors import NOBODY, Visitor, address_of, visitor_with
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Gate:
         if too_large := self._too_large(request):
             return too_large
         cookie = request.cookies.get(cookie_name(self._web), "")
-        there_are_accounts, visitor = await run_in_threadpool(self._look_up, cookie)
+        there_are_accounts, visitor = await run_in_threadpool(self._look_up, cookie, address_of(request))
         request.state.accounts = there_are_accounts
         if visitor is not None:
             request.state.visitor, request.state.session = visitor, cookie
@@ -152,7 +152,7 @@ class Gate:
                 return plainly(413, f"The request is larger than {most_mb} MB: nothing was done.")
         return None
 
-    def _look_up(self, cookie: str) -> tuple[bool, Visitor | None]:
+    def _look_up(self, cookie: str, address: str) -> tuple[bool, Visitor | None]:
         """Whether there are accounts, and who the cookie's session belongs to."""
         signed_in = self._desk.tokens.signed_in(cookie) if cookie else None
         with read_only(self._desk.sessions) as session:
@@ -164,7 +164,7 @@ class Gate:
         age_s = self._desk.now() - signed_in.at
         if signed_in.at <= known.signed_out_at or not 0 <= age_s < self._web.session_hours * 3600:
             return True, None
-        return True, visitor_with(known, self._web.shows_patients_to)
+        return True, visitor_with(known, self._web.shows_patients_to, address)
 
 
 def no_database(request: Request, fault: SQLAlchemyError) -> Response:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from node.operations.acts import Act, note
+from node.audit.actors import Actor
+from node.operations.acts import Act, Deed, note
 from node.operations.rereading import reread_study
 from node.web.background import Outcome
 from node.web.desk import Desk
@@ -10,14 +11,14 @@ from node.web.desk import Desk
 BUSY = "Something else is being read again or calculated: wait until that is done."
 
 
-def begin_rereading(desk: Desk, study: int, bundle: str, by: str, *, shadow: bool) -> bool:
+def begin_rereading(desk: Desk, study: int, bundle: str, by: Actor, *, shadow: bool) -> bool:
     """Begins to read a study again, as `mammo-node reread`; False: other work runs, and nothing was begun. Noted as an
     act of `by`."""
     begun = desk.background.begin(_key(study), reread_study, desk.settings, study, bundle, shadow, desk.now)
     if begun:
-        asked = "asked to be read again" + (", as a shadow" if shadow else "")
+        asked = Deed.ASKED_TO_SHADOW if shadow else Deed.ASKED_TO_READ
         with desk.sessions.begin() as session:
-            note(session, Act(asked, by, study=study))
+            note(session, Act(asked, by, study=study), desk.now())
     return begun
 
 

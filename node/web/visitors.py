@@ -7,37 +7,39 @@ from dataclasses import dataclass
 from fastapi import HTTPException, Request
 
 from config.web import Role
+from node.audit.actors import Actor
 from node.operations.accounts import AccountView
 
 
 @dataclass(frozen=True)
 class Visitor:
     """A person. `account`: the id, None where there is none; `sees_patients`: identifiers and pictures; `issuer`: the
-    OpenID provider whose account it is, or ""."""
+    OpenID provider whose account it is, or ""; `address`: from where."""
 
     account: int | None
     name: str
     role: Role
     sees_patients: bool
     issuer: str = ""
+    address: str = ""
 
     def may(self, role: Role) -> bool:
         """Whether the person has at least this role."""
         return self.role.includes(role)
 
     @property
-    def known_as(self) -> str:
+    def actor(self) -> Actor:
         """As acts are noted."""
-        return f"account {self.account}"
+        return Actor(f"account {self.account}", self.name, self.address)
 
 
 NOBODY = Visitor(None, "", Role.VIEWER, sees_patients=False)
 """Whoever is at this machine while there are no accounts, and whoever has not signed in."""
 
 
-def visitor_with(account: AccountView, shows_patients_to: tuple[Role, ...]) -> Visitor:
+def visitor_with(account: AccountView, shows_patients_to: tuple[Role, ...], address: str) -> Visitor:
     """The person who has signed in with an account."""
-    return Visitor(account.id, account.name, account.role, account.role in shows_patients_to, account.issuer)
+    return Visitor(account.id, account.name, account.role, account.role in shows_patients_to, account.issuer, address)
 
 
 def visitor_of(request: Request) -> Visitor:
@@ -58,3 +60,8 @@ def require(request: Request, role: Role) -> Visitor:
     if not visitor.may(role):
         raise HTTPException(403, f"This needs the role {role}; your account is a {visitor.role}. Nothing was done.")
     return visitor
+
+
+def address_of(request: Request) -> str:
+    """The address from which a request came; "" if it is not known."""
+    return request.client.host if request.client else ""

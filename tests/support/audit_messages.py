@@ -8,8 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from dicom_io.audit.message import AuditMessage, AuditSource
+from node.audit.events import MESSAGES
 from node.audit.trail import Trail
+from node.store.database import Sessions
+from node.store.tables import AuditEvent
 
 SCHEMA = Path(__file__).with_name("audit_message.rnc")
 
@@ -19,6 +24,18 @@ def trail_in(folder: Path) -> Trail:
     trail = Trail(folder)
     with trail.alone():
         return trail
+
+
+def entered(sessions: Sessions) -> list[AuditMessage]:
+    """The events that were entered and are in no trail so far, in their order."""
+    with sessions() as session:
+        rows = session.scalars(select(AuditEvent).order_by(AuditEvent.id))
+        return [MESSAGES.validate_python(row.message) for row in rows]
+
+
+def assert_events_valid(sessions: Sessions, folder: Path) -> None:
+    """Fails unless every event that was entered is valid by PS3.15 section A.5.1."""
+    assert_valid([message.xml(AuditSource("node", "A hospital")) for message in entered(sessions)], folder)
 
 
 def assert_valid(messages: Iterable[str], folder: Path) -> None:

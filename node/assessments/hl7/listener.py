@@ -63,6 +63,7 @@ class MllpListener:
         frame_s: seconds within which a message must end after its first byte. Between messages a connection may be idle
             until a new connection needs its place.
         tls: of a listener that takes connections by TLS alone.
+        tell_refused: told of whoever may not send, and of each failure of TLS: address, kind, and why in words.
     """
 
     listening: socket.socket
@@ -72,6 +73,7 @@ class MllpListener:
     max_bytes: int
     frame_s: float = FRAME_S
     tls: ServerTls | None = None
+    tell_refused: Callable[[str, str, str], None] = lambda host, kind, why: None
 
     def run(self, stop: threading.Event) -> None:
         """Listens until `stop` is set. A message that is being handled then is still stored, but its acknowledgement
@@ -89,6 +91,7 @@ class MllpListener:
             try:
                 if not self.may_send(host):
                     log.warning("an HL7 connection is refused: %s may not send (hl7.sender_hosts)", host)
+                    self.tell_refused(host, "HL7", "an HL7 connection is refused: it may not send (hl7.sender_hosts)")
                     return
                 idlest = connections.take(task, host, waits=True)
                 if idlest is not None:
@@ -106,6 +109,7 @@ class MllpListener:
                 log.warning("an HL7 connection is refused: too many connections, in total or from its address")
             except ssl.SSLError as error:
                 log.warning("TLS of an HL7 connection from %s failed: %s", host, in_words(error))
+                self.tell_refused(host, "HL7 TLS", f"TLS of an HL7 connection failed: {in_words(error)}")
             except ConnectionError:
                 log.info("an HL7 connection was lost")
             except asyncio.CancelledError:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.types.words import counted
-from node.operations.acts import Act, note
+from node.operations.acts import Act, Deed, note
 from node.operations.rereading import bundles_to_read_with
 from node.operations.resend import CannotResend, resend
 from node.operations.retry import CannotRetry
@@ -31,7 +31,7 @@ def retry(request: Request, caller: Operator, study: Number) -> Done:
     desk = desk_of(request)
     try:
         with desk.sessions.begin() as session:
-            return Done(says=retry_by(session, desk.settings, study, desk.now(), caller.known_as))
+            return Done(says=retry_by(session, desk.settings, study, desk.now(), caller.actor))
     except NoSuchStudy as unknown:
         raise no_such_study(study) from unknown
     except CannotRetry as refusal:
@@ -60,7 +60,7 @@ def send_again(request: Request, caller: Operator, study: Number, where: Resendi
             number = resend(session, study, result_destination(destination), desk.now())
         except CannotResend as refusal:
             raise HTTPException(409, str(refusal)) from refusal
-        note(session, Act("sent again", caller.known_as, study=study, about=where.to))
+        note(session, Act(Deed.SENT_AGAIN, caller.actor, study=study, about=where.to), desk.now())
     return Done(says=[f"{counted(number, 'result')} will be sent to {where.to}"])
 
 
@@ -84,6 +84,6 @@ def reread(request: Request, caller: Operator, study: Number, how: Rereading) ->
     with read_only(desk.sessions) as session:
         if session.get(Study, study) is None:
             raise no_such_study(study)
-    if not begin_rereading(desk, study, how.bundle or known[0], caller.known_as, shadow=how.shadow):
+    if not begin_rereading(desk, study, how.bundle or known[0], caller.actor, shadow=how.shadow):
         raise HTTPException(409, BUSY)
     return Done(says=[what_became_of_rereading(desk, study)])

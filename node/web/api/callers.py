@@ -10,25 +10,29 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from config.web import Role
+from node.audit.actors import Actor
 from node.operations.api_tokens import owner_of
 from node.store.database import read_only
 from node.web.desk import desk_of
+from node.web.visitors import address_of
 
 _BEARER = HTTPBearer(auto_error=False, description="A token that `mammo-node tokens add` made.")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The owner of a token. `sees_patients`: identifiers, and results, which have them."""
+    """The owner of a token. `sees_patients`: identifiers, and results, which have them; `address`: from where."""
 
     token: int
+    name: str
     role: Role
     sees_patients: bool
+    address: str
 
     @property
-    def known_as(self) -> str:
+    def actor(self) -> Actor:
         """As acts are noted."""
-        return f"token {self.token}"
+        return Actor(f"token {self.token}", self.name, self.address)
 
 
 def with_role(role: Role) -> Callable[..., Caller]:
@@ -45,11 +49,14 @@ def with_role(role: Role) -> Callable[..., Caller]:
             with read_only(desk.sessions) as session:
                 owner = owner_of(session, given.credentials)
         if owner is None:
+            if given is not None:
+                desk.refusals.note(address_of(request), "token", "a program was refused: its token is not known")
             detail = "Send a token that `mammo-node tokens add` made, as Authorization: Bearer TOKEN."
             raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
         if not owner.role.includes(role):
             raise HTTPException(403, f"This needs the role {role}; the token is a {owner.role}'s. Nothing was done.")
-        return Caller(owner.id, owner.role, owner.role in desk.settings.web.shows_patients_to)
+        sees_patients = owner.role in desk.settings.web.shows_patients_to
+        return Caller(owner.id, owner.name, owner.role, sees_patients, address_of(request))
 
     return caller
 

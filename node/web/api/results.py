@@ -6,6 +6,8 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import select
 
+from dicom_io.results.outputs import OUTPUTS
+from dicom_io.results.profiles import MESSAGES
 from node.retention.told import day_of
 from node.store.database import read_only
 from node.store.states import StudyState
@@ -14,6 +16,7 @@ from node.web.api.callers import Viewer, require_patients
 from node.web.api.problems import refusals
 from node.web.api.shapes import NOT_GIVEN, ResultList, ResultObject
 from node.web.api.studies import Number, no_such_study
+from node.web.audited import retrieved
 from node.web.desk import desk_of
 
 router = APIRouter(tags=["results"], responses=refusals(401, 404, 409, 422, 503))
@@ -63,6 +66,8 @@ def download(request: Request, caller: Viewer, study: Number, result: Number) ->
     path = desk.settings.data_dir / row.path
     if not path.is_file():
         raise HTTPException(404, f"The file of result {result} is gone from the data folder.")
+    kind = None if row.kind in MESSAGES else str(OUTPUTS[row.kind].sop_class_uid)
+    retrieved(desk, caller.actor, study, {} if kind is None else {kind: 1})
     return FileResponse(
         path,
         media_type=_OF_MESSAGES.get(path.suffix, DICOM),

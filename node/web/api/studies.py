@@ -18,6 +18,7 @@ from node.store.states import StudyState
 from node.web.api.callers import Caller, Viewer, require_patients
 from node.web.api.problems import refusals
 from node.web.api.shapes import NOT_GIVEN, Study, StudyList, StudySummary
+from node.web.audited import searched, seen
 from node.web.desk import desk_of
 from node.web.rereading import what_became_of_rereading
 
@@ -93,6 +94,7 @@ def list_studies(request: Request, caller: Viewer, wanted: Annotated[Wanted, Que
 def search(request: Request, caller: Viewer, named: Named) -> StudyList:
     """Studies by an identifier, which is not part of the address: addresses are logged on their way."""
     require_patients(caller)
+    searched(desk_of(request), caller.actor, "/api/v1/search", named.identifier)
     with read_only(desk_of(request).sessions) as session:
         ids = tuple(studies_named(session, named.identifier))
         return _page(session, caller, StudyFilter(ids=ids), None, MOST_NAMED)
@@ -113,6 +115,8 @@ def one_study(request: Request, caller: Viewer, study: Number) -> Study:
         instances = session.get_one(tables.Study, study).instances
         known = identifiers(session, [study]) if caller.sees_patients else {}
         numbers = {instance.sop_instance_uid: instance.id for instance in instances}
+    if caller.sees_patients:
+        seen(desk, caller.actor, study)
     return Study.whole(road, known.get(study), exam, lost, numbers, what_became_of_rereading(desk, study))
 
 

@@ -67,8 +67,9 @@ class Written:
 
 @dataclass(frozen=True)
 class Object:
-    """A result: its file, and its header without pixels."""
+    """A result: the number of its study, its file, and its header without pixels."""
 
+    study: int
     path: Path
     header: Dataset
 
@@ -128,7 +129,7 @@ def object_of(result: Written) -> Object:
     if not is_whole:
         log.error("study %d: the file of a result is damaged", result.study)
         raise ResultUnreadable(f"A result of study {result.study} is damaged.")
-    return Object(result.path, header)
+    return Object(result.study, result.path, header)
 
 
 def study_match(objects: Sequence[Object], root: str) -> Dataset:

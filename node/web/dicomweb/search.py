@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
@@ -15,6 +16,7 @@ from pydicom.datadict import keyword_for_tag
 
 from node.store.database import read_only
 from node.web.api.callers import Caller, Viewer, require_patients
+from node.web.audited import retrieved, searched, seen
 from node.web.desk import Desk, desk_of
 from node.web.dicomweb.results import (
     ROOT,
@@ -56,6 +58,7 @@ def search_studies(request: Request, caller: Viewer) -> Response:
     desk = desk_of(request)
     named = {_keyword(name): value for name, value in request.query_params.items()}
     wanted = Wanted(**{field: named[key] for key, field in _KEYS.items() if named.get(key)})
+    searched(desk, caller.actor, f"{ROOT}/studies", request.url.query)
     limit, offset = _number(named.get("limit", str(MOST))), _number(named.get("offset", "0"))
     with read_only(desk.sessions) as session:
         uids = find_studies(session, wanted, min(limit, MOST), offset)
@@ -98,17 +101,17 @@ def instance_metadata(request: Request, caller: Viewer, study: Uid, series: Uid,
 
 @router.get("/studies/{study}")
 def retrieve_study(request: Request, caller: Viewer, study: Uid) -> Response:
-    return _files(request, _objects(request, caller, study))
+    return _files(request, caller, _objects(request, caller, study))
 
 
 @router.get("/studies/{study}/series/{series}")
 def retrieve_series(request: Request, caller: Viewer, study: Uid, series: Uid) -> Response:
-    return _files(request, _objects(request, caller, study, series))
+    return _files(request, caller, _objects(request, caller, study, series))
 
 
 @router.get("/studies/{study}/series/{series}/instances/{instance}")
 def retrieve_instance(request: Request, caller: Viewer, study: Uid, series: Uid, instance: Uid) -> Response:
-    return _files(request, _objects(request, caller, study, series, instance))
+    return _files(request, caller, _objects(request, caller, study, series, instance))
 
 
 def _readable(results: Sequence[Written]) -> list[Object]:
@@ -140,6 +143,7 @@ def _objects(
     found = [one for one in found if series is None or one.header.SeriesInstanceUID == series]
     if not found:
         raise HTTPException(404, "The node has no results there.")
+    seen(desk, caller.actor, found[0].study)
     return found
 
 
@@ -157,12 +161,15 @@ def _json(datasets: Sequence[Dataset], headers: dict[str, str] | None = None) ->
     return JSONResponse(answer, headers=headers, media_type=DICOM_JSON)
 
 
-def _files(request: Request, objects: Sequence[Object]) -> Response:
+def _files(request: Request, caller: Caller, objects: Sequence[Object]) -> Response:
     accepts = request.headers.get("accept", "*/*").lower()
+    is_accepted = any(accepted in accepts for accepted in (DICOM, "multipart/related", "*/*", "multipart/*"))
+    if not is_accepted:
+        raise HTTPException(406, 'Results are given as multipart/related; type="application/dicom".')
+    classes = Counter(str(one.header.SOPClassUID) for one in objects)
+    retrieved(desk_of(request), caller.actor, objects[0].study, classes)
     if len(objects) == 1 and DICOM in accepts and "multipart" not in accepts:
         return FileResponse(objects[0].path, media_type=DICOM)
-    if not any(accepted in accepts for accepted in (DICOM, "multipart/related", "*/*", "multipart/*")):
-        raise HTTPException(406, 'Results are given as multipart/related; type="application/dicom".')
     boundary = boundary_of(objects)
     media_type = f'multipart/related; type="{DICOM}"; boundary={boundary}'
     return StreamingResponse(multipart(objects, boundary), headers={"Content-Type": media_type})

@@ -18,10 +18,11 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi import Path as InAddress
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from starlette.requests import ClientDisconnect
 
 from config.settings import Settings
+from dicom_io.attributes import text
 from dicom_io.errors import NotAccepted, Rejected, Unreachable
 from dicom_io.network.answers import Status
 from dicom_io.network.scp_contexts import STORAGE_CLASSES
@@ -29,8 +30,9 @@ from dicom_io.network.scu import CStoreDestination
 from dicom_io.network.store_response import NoSuchKind, Stored, http_status, response_dataset
 from dicom_io.pixels.file_meta import read_file_meta
 from node.archive.layout import WEB_INCOMING
+from node.audit.events import Arrived, enter_stored
 from node.peers import own_listener
-from node.web.api.callers import Operator
+from node.web.api.callers import Caller, Operator
 from node.web.desk import Desk, desk_of
 from node.web.dicomweb.parts import Body, Malformed, Part, WrongMediaType, body_of
 
@@ -47,18 +49,18 @@ _Uid = Annotated[str, InAddress(pattern=r"^[0-9.]{1,64}$")]
 
 
 @router.post("/studies")
-async def store(request: Request, _: Operator) -> Response:
+async def store(request: Request, caller: Operator) -> Response:
     """Stores the instances of a request."""
-    return await _store(request, None)
+    return await _store(request, caller, None)
 
 
 @router.post("/studies/{study}")
-async def store_in_study(request: Request, _: Operator, study: _Uid) -> Response:
+async def store_in_study(request: Request, caller: Operator, study: _Uid) -> Response:
     """Stores the instances of a request, which must be of one study."""
-    return await _store(request, study)
+    return await _store(request, caller, study)
 
 
-async def _store(request: Request, study: str | None) -> Response:
+async def _store(request: Request, caller: Caller, study: str | None) -> Response:
     desk, places = desk_of(request), request.app.state.places
     if places.locked():
         raise HTTPException(503, "Too many requests store at once: send it again.", {"Retry-After": "10"})
@@ -67,7 +69,7 @@ async def _store(request: Request, study: str | None) -> Response:
         folder.mkdir(exist_ok=True)
         try:
             with TemporaryDirectory(dir=folder) as own:
-                outcomes = await _outcomes(request, desk, Path(own), study)
+                outcomes = await _outcomes(request, desk, caller, Path(own), study)
         except WrongMediaType as error:
             accepted = 'multipart/related; type="application/dicom", or application/dicom'
             raise HTTPException(415, f"Send {accepted}.") from error
@@ -87,7 +89,7 @@ async def _store(request: Request, study: str | None) -> Response:
     )
 
 
-async def _outcomes(request: Request, desk: Desk, folder: Path, study: str | None) -> list[Stored]:
+async def _outcomes(request: Request, desk: Desk, caller: Caller, folder: Path, study: str | None) -> list[Stored]:
     settings = desk.settings
     receiver = settings.receiver
     outcomes = []
@@ -96,7 +98,7 @@ async def _outcomes(request: Request, desk: Desk, folder: Path, study: str | Non
         try:
             async for parts in _parts(request, body):
                 for part in parts:
-                    outcomes.append(await run_in_threadpool(_hand_over, part, listener, settings, study))
+                    outcomes.append(await run_in_threadpool(_hand_over, part, listener, desk, caller, study))
         finally:
             await run_in_threadpool(listener.close)
     return outcomes
@@ -119,14 +121,20 @@ async def _parts(request: Request, body: Body) -> AsyncIterator[list[Part]]:
     yield await run_in_threadpool(body.end)
 
 
-def _hand_over(part: Part, listener: CStoreDestination, settings: Settings, study: str | None) -> Stored:
+def _hand_over(part: Part, listener: CStoreDestination, desk: Desk, caller: Caller, study: str | None) -> Stored:
     """Gives a file to the listener, and deletes it.
 
     Raises:
         Unreachable: the listener does not answer.
     """
     try:
-        return _stored(part, listener, settings, study)
+        stored = _stored(part, listener, desk.settings, study)
+        if stored.failure is None:
+            header = _header_of(part.path)
+            uid, patient_id = text(header, "StudyInstanceUID"), text(header, "PatientID")
+            with desk.sessions.begin() as session:
+                enter_stored(session, Arrived(uid, patient_id, stored.sop_class_uid, None), caller.actor, desk.now())
+        return stored
     finally:
         part.path.unlink()
 
@@ -141,7 +149,7 @@ def _stored(part: Part, listener: CStoreDestination, settings: Settings, study: 
         return Stored(kind, instance, Status.TOO_LARGE)
     if shutil.disk_usage(settings.data_dir).free < settings.receiver.min_free_mb * MB:
         return Stored(kind, instance, Status.NO_SPACE)
-    if study is not None and _study_of(part.path) != study:
+    if study is not None and text(_header_of(part.path), "StudyInstanceUID") != study:
         return Stored(kind, instance, Status.DOES_NOT_MATCH)
     try:
         listener.send(part.path)
@@ -153,9 +161,10 @@ def _stored(part: Part, listener: CStoreDestination, settings: Settings, study: 
     return Stored(kind, instance)
 
 
-def _study_of(path: Path) -> str:
+def _header_of(path: Path) -> Dataset:
+    """Study and patient; none where the file is damaged."""
     try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
-        return str(header.get("StudyInstanceUID", ""))
+        tags = ["SpecificCharacterSet", "StudyInstanceUID", "PatientID"]
+        return dcmread(path, stop_before_pixels=True, specific_tags=tags)
     except Exception:  # noqa: BLE001 - as above
-        return ""
+        return Dataset()

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from config.web import Role
 from models.birads.calibration import Level
 from models.evaluation.report import text
-from node.operations.acts import Act, note
+from node.operations.acts import Act, Deed, note
 from node.operations.agreement import AgreementView, calculate, discordant_studies
 from node.store.database import read_only
 from node.web.agreement_charts import agreement_shares, confusion_grid
@@ -35,7 +35,7 @@ def begin(request: Request, level: Annotated[Level, Form()], csrf: Annotated[str
     visitor = require(request, Role.OPERATOR)
     desk = desk_of(request)
     with desk.sessions.begin() as session:
-        note(session, Act("asked for the agreement", visitor.known_as, about=f"{level}s"))
+        note(session, Act(Deed.CALCULATED, visitor.actor, about=f"{level}s"), desk.now())
     if not desk.background.begin("agreement", calculate, desk.settings, level, desk.now()):
         return _show(request, "Something else is being calculated or read again: wait until that is done.", 409)
     return _show(request)

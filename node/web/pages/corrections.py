@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 
 from config.web import Role
-from node.operations.acts import Act, note
+from node.operations.acts import Act, Deed, note
 from node.operations.annotations import AnnotationsView, view_annotations
 from node.web.answers import page
 from node.web.desk import desk_of
@@ -30,7 +30,7 @@ def begin(request: Request, csrf: Annotated[str, Form()] = "") -> Response:
     visitor = require(request, Role.OPERATOR)
     desk = desk_of(request)
     with desk.sessions.begin() as session:
-        note(session, Act("asked for the annotations", visitor.known_as))
+        note(session, Act(Deed.COMPARED, visitor.actor), desk.now())
     if not desk.background.begin("annotations", view_annotations, desk.settings, desk.now()):
         return _show(request, "Something else is being calculated or read again: wait until that is done.", 409)
     return _show(request)

@@ -10,13 +10,15 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from config.oidc import Oidc
+from node.audit.actors import Actor
 from node.operations.accounts import AccountView, from_provider, without_role
-from node.operations.acts import Act, note
+from node.operations.acts import Act, Deed, note
 from node.operations.provider import host_of
 from node.web.answers import page
 from node.web.desk import Desk, desk_of
 from node.web.pages.sign_in import enter, inside
 from node.web.provider import BACK, BEGIN, LEAVE, NotSignedIn, Person, begin, end_address, person
+from node.web.visitors import address_of
 
 router = APIRouter()
 
@@ -44,7 +46,7 @@ async def back(request: Request) -> Response:
         who = await person(request, oidc)
     except NotSignedIn as refusal:
         return _refused(request, str(refusal), 403)
-    known = await run_in_threadpool(_account, desk_of(request), who)
+    known = await run_in_threadpool(_account, desk_of(request), who, address_of(request))
     if known is None:
         says = f"{host_of(oidc)} knows you, but gives you no role here: ask who looks after the accounts there."
         return _refused(request, says, 403)
@@ -71,15 +73,17 @@ def _provider(request: Request) -> tuple[Oidc, str]:
     return settings.oidc, settings.web.url
 
 
-def _account(desk: Desk, who: Person) -> AccountView | None:
+def _account(desk: Desk, who: Person, address: str) -> AccountView | None:
     """The person's account, made or brought up to date; None: no role, and an account of theirs is signed out."""
     with desk.sessions.begin() as session:
         if who.role is None:
-            note(session, Act("refused to sign in", "somebody", about="the provider gives no role"))
-            without_role(session, who.issuer, who.subject, desk.now())
+            somebody = Actor("somebody", who.name, address)
+            note(session, Act(Deed.REFUSED, somebody, about="the provider gives no role"), desk.now())
+            without_role(session, who.issuer, who.subject, address, desk.now())
             return None
-        known = from_provider(session, who.issuer, who.subject, who.name, who.role, desk.now())
-        note(session, Act("signed in", f"account {known.id}", about="by the provider"))
+        known = from_provider(session, who.issuer, who.subject, who.name, who.role, address, desk.now())
+        by = Actor(f"account {known.id}", known.name, address)
+        note(session, Act(Deed.SIGNED_IN, by, about="by the provider"), desk.now())
         return known
 
 

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from config.settings import Settings
 from config.web import Role
 from dicom_io.errors import NotReadable
-from node.operations.acts import Act, note
+from node.operations.acts import Act, Deed, note
 from node.operations.routing_of_a_file import RoutedFile, route_file
 from node.web.answers import page
 from node.web.desk import Desk, desk_of
@@ -42,7 +42,7 @@ async def test(request: Request) -> Response:
 
 def _test(request: Request, desk: Desk, visitor: Visitor, file: UploadFile, sender: str) -> Response:
     with desk.sessions.begin() as session:
-        note(session, Act("tested the routes", visitor.known_as))
+        note(session, Act(Deed.ROUTES_TESTED, visitor.actor), desk.now())
     with tempfile.NamedTemporaryFile(prefix="routes-test-") as copy:
         shutil.copyfileobj(file.file, copy)
         copy.flush()

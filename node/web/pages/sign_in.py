@@ -8,14 +8,15 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from models.types.words import counted
+from node.audit.actors import Actor
 from node.operations.accounts import MOST_LETTERS, AccountView, sign_out, with_password
-from node.operations.acts import Act, note
+from node.operations.acts import Act, Deed, note
 from node.store.database import read_only
 from node.web.answers import page
 from node.web.desk import Desk, desk_of
 from node.web.protection import SIGN_IN, check_form, cookie_name
 from node.web.tokens import SignedIn
-from node.web.visitors import visitor_of
+from node.web.visitors import address_of, visitor_of
 
 router = APIRouter()
 
@@ -38,7 +39,8 @@ def sign_in(
     """Whoever fails often waits, by address and by name."""
     check_form(request, csrf)
     desk = desk_of(request)
-    keys = (f"address {request.client.host if request.client else ''}", f"name {name}")
+    address = address_of(request)
+    keys = (f"address {address}", f"name {name}")
     wait_s = desk.throttle.wait_s(*keys)
     if wait_s:
         refused = f"Too many failures: try again in {counted(round(wait_s + 0.5), 'second')}."
@@ -48,12 +50,12 @@ def sign_in(
     if known is None:
         desk.throttle.failed(*keys)
         with desk.sessions.begin() as session:
-            note(session, Act("refused to sign in", "somebody"))
+            note(session, Act(Deed.REFUSED, Actor("somebody", name, address)), desk.now())
         refused = "There is no account with this name and password."
         return page(request, "sign_in.html", 403, to=to, name=name, refused=refused)
     desk.throttle.succeeded(*keys)
     with desk.sessions.begin() as session:
-        note(session, Act("signed in", f"account {known.id}"))
+        note(session, Act(Deed.SIGNED_IN, Actor(f"account {known.id}", known.name, address)), desk.now())
     return enter(desk, known, inside(to))
 
 
@@ -80,7 +82,7 @@ def leave(request: Request, csrf: Annotated[str, Form()] = "") -> Response:
     if visitor.account is not None:
         with desk.sessions.begin() as session:
             sign_out(session, visitor.account, desk.now())
-            note(session, Act("signed out", visitor.known_as))
+            note(session, Act(Deed.SIGNED_OUT, visitor.actor), desk.now())
     answer = RedirectResponse(f"{SIGN_IN}?left=on" if visitor.issuer else SIGN_IN, 303)
     answer.delete_cookie(cookie_name(desk.settings.web))
     return answer

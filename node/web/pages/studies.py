@@ -18,6 +18,7 @@ from node.store.database import read_only
 from node.store.states import StudyState
 from node.store.tables import Study
 from node.web.answers import page
+from node.web.audited import searched
 from node.web.desk import desk_of
 from node.web.protection import check_form
 from node.web.visitors import visitor_of
@@ -118,6 +119,8 @@ def find(
     check_form(request, csrf)
     desk, visitor = desk_of(request), visitor_of(request)
     name = name.strip()
+    if visitor.sees_patients:
+        searched(desk, visitor.actor, "/studies/find", name)
     with read_only(desk.sessions) as session:
         found = studies_named(session, name) if visitor.sees_patients else []
         if name.isdecimal() and len(name) < 12 and session.get(Study, int(name)) is not None:

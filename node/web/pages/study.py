@@ -15,7 +15,7 @@ from models.types.exam import ExamReading
 from models.types.mammogram import Laterality
 from models.types.words import counted
 from node.archive.contents import reading_of
-from node.operations.acts import Act, note
+from node.operations.acts import Act, Deed, note
 from node.operations.exam import exam_or_why
 from node.operations.rereading import bundles_to_read_with
 from node.operations.resend import CannotResend, resend
@@ -27,6 +27,7 @@ from node.peers import result_destination
 from node.store.database import read_only
 from node.store.tables import Instance, ShadowReading, Study
 from node.web.answers import not_found, page
+from node.web.audited import seen
 from node.web.desk import Desk, desk_of
 from node.web.pictures import jpeg_of, pictures_of
 from node.web.protection import check_form
@@ -58,6 +59,8 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         shadows = session.scalars(
             select(ShadowReading).where(ShadowReading.study_id == study).order_by(ShadowReading.id.desc())
         ).all()
+    if visitor.sees_patients:
+        seen(desk, visitor.actor, study)
     return page(
         request,
         "study.html",
@@ -92,7 +95,7 @@ def retry(request: Request, study: Number, csrf: Annotated[str, Form()] = "") ->
     desk = desk_of(request)
     try:
         with desk.sessions.begin() as session:
-            done = retry_by(session, desk.settings, study, desk.now(), visitor.known_as)
+            done = retry_by(session, desk.settings, study, desk.now(), visitor.actor)
     except NoSuchStudy:
         return not_found(request, f"There is no study {study}.")
     except CannotRetry as refusal:
@@ -114,7 +117,7 @@ def send_again(
     try:
         with desk.sessions.begin() as session:
             number = resend(session, study, result_destination(destination), desk.now())
-            note(session, Act("sent again", visitor.known_as, study=study, about=to))
+            note(session, Act(Deed.SENT_AGAIN, visitor.actor, study=study, about=to), desk.now())
     except CannotResend as refusal:
         return show(request, study, refused=str(refusal), status=409)
     return show(request, study, done=(f"{counted(number, 'result')} will be sent to {to}",))
@@ -137,7 +140,7 @@ def reread(
     with read_only(desk.sessions) as session:
         if session.get(Study, study) is None:
             return not_found(request, f"There is no study {study}.")
-    if not begin_rereading(desk, study, bundle, visitor.known_as, shadow=shadow):
+    if not begin_rereading(desk, study, bundle, visitor.actor, shadow=shadow):
         return show(request, study, refused=BUSY, status=409)
     return show(request, study)
 
@@ -155,6 +158,7 @@ def picture(request: Request, study: Number, image: Number) -> Response:
             made = jpeg_of(reading_of(row, desk.settings.data_dir))
         except (NotReadable, OSError):
             made = None
+    seen(desk, visitor_of(request).actor, study)
     return not_found(request, "There is no such picture.") if made is None else Response(made, media_type="image/jpeg")
 
 

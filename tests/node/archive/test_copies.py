@@ -15,7 +15,7 @@ from config.archive import Archive
 from config.settings import SettingsError, load
 from node.archive.copies import Copier, NoSuchStudy, fetch_missing, not_copied, recall
 from node.archive.far_side import FarSide, FarSideFailed, NotThere, far_side
-from node.operations.acts import COMMAND_LINE
+from node.audit.actors import command_line
 from node.operations.check import far_side_keeps
 from node.retention.kept import NOT_COPIED, Keeping
 from node.retention.rules import Part
@@ -130,13 +130,13 @@ def test_retention_waits_for_the_copies_and_a_study_that_it_deleted_can_be_broug
     purge(road, images_days=30)
     assert not any((road.data_dir / path).exists() for path in kept)
     study = road.study().id
-    assert recall(road.sessions, road.data_dir, far, study, COMMAND_LINE, road.clock()) == 4
+    assert recall(road.sessions, road.data_dir, far, study, command_line(), road.clock()) == 4
     assert {path: (road.data_dir / path).read_bytes() for path in kept} == kept
-    assert recall(road.sessions, road.data_dir, far, study, COMMAND_LINE, road.clock()) == 0
+    assert recall(road.sessions, road.data_dir, far, study, command_line(), road.clock()) == 0
     purge(road, images_days=30)
     assert on_disk(road) == named(road), "its days begin anew"
     with pytest.raises(NoSuchStudy):
-        recall(road.sessions, road.data_dir, far, 77, COMMAND_LINE, road.clock())
+        recall(road.sessions, road.data_dir, far, 77, command_line(), road.clock())
 
 
 def test_what_has_no_copy_is_told_and_the_others_come_back(road, far, mammogram_study):

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audit_messages import assert_valid
+from audit_messages import assert_events_valid, entered
 from finished_studies import fill
-from sqlalchemy import select
 
 from dicom_io.audit.codes import INSTANCES_ACCESSED, STUDY_DELETED
-from dicom_io.audit.message import Action, AuditMessage, AuditSource
+from dicom_io.audit.message import Action
 from node.audit.actors import command_line, retention
-from node.audit.events import MESSAGES, enter_instances_deleted, enter_study_deleted
-from node.store.database import Sessions, open_database, sessions_of
-from node.store.tables import AuditEvent, Study
+from node.audit.events import enter_instances_deleted, enter_study_deleted
+from node.store.database import open_database, sessions_of
+from node.store.tables import Study
 
 SR = "1.2.840.10008.5.1.4.1.1.88.22"
-
-
-def messages(sessions: Sessions) -> list[AuditMessage]:
-    with sessions() as session:
-        return [MESSAGES.validate_python(row.message) for row in session.scalars(select(AuditEvent))]
 
 
 def test_a_study_that_was_deleted_is_named_with_its_patient_and_its_instances(queue_url: str, tmp_path: Path) -> None:
@@ -32,12 +26,12 @@ def test_a_study_that_was_deleted_is_named_with_its_patient_and_its_instances(qu
         enter_study_deleted(session, study, retention(), 1_800_000_000.0)
         enter_instances_deleted(session, study, {SR: 2}, command_line(), 1_800_000_000.0)
         ids = [study.study_instance_uid, study.instances[0].patient_id]
-    deleted, some = messages(sessions)
+    deleted, some = entered(sessions)
     assert (deleted.event, deleted.action) == (STUDY_DELETED, Action.DELETE)
     assert [audited.id for audited in deleted.objects] == ids
     assert sum(count for _, count in deleted.objects[0].sop_classes) == 4
     assert (some.event, some.action, some.objects[0].sop_classes) == (INSTANCES_ACCESSED, Action.DELETE, ((SR, 2),))
-    assert_valid([message.xml(AuditSource("node")) for message in (deleted, some)], tmp_path)
+    assert_events_valid(sessions, tmp_path)
     engine.dispose()
 
 
@@ -49,5 +43,5 @@ def test_what_is_rolled_back_has_no_event(queue_url: str) -> None:
         enter_study_deleted(session, session.get_one(Study, 1), retention(), 0.0)
         session.flush()
         session.rollback()
-    assert messages(sessions) == []
+    assert entered(sessions) == []
     engine.dispose()

@@ -94,7 +94,7 @@ def test_a_session_ends_when_it_signs_out_when_its_time_is_over_and_with_its_acc
         set_password(session, "the-viewer", "another long enough one", road.clock() + 1)
     assert ended(fourth)
     with road.sessions.begin() as session:
-        remove(session, "the-viewer")
+        remove(session, "the-viewer", road.clock())
     assert ended(fourth)
 
 
@@ -108,10 +108,10 @@ def test_the_cookie_of_a_removed_account_does_not_open_the_next_one_which_gets_i
     road.clock.seconds += 60
     with road.sessions.begin() as session:
         number = session.scalars(select(Account.id)).one()
-        remove(session, "the-viewer")
+        remove(session, "the-viewer", road.clock())
         session.flush()
         if by_the_provider:
-            from_provider(session, "https://id.example", "1", "ann", Role.ADMINISTRATOR, road.clock())
+            from_provider(session, "https://id.example", "1", "ann", Role.ADMINISTRATOR, "", road.clock())
         else:
             add(session, "the-administrator", Role.ADMINISTRATOR, PASSWORD, road.clock())
         assert session.scalars(select(Account.id)).one() == number

@@ -192,10 +192,11 @@ def test_an_account_of_the_provider_has_no_password_and_no_name_of_another(road:
     with road.sessions.begin() as session:
         add(session, "ann", Role.VIEWER, "a long enough one", 0.0)
         names = [
-            from_provider(session, "https://id.example/a", subject, "ann", Role.VIEWER, 0.0).name for subject in "123"
+            from_provider(session, "https://id.example/a", subject, "ann", Role.VIEWER, "", 0.0).name
+            for subject in "123"
         ]
         assert names == ["ann@id.example", "ann-2", "ann-3"]
-        assert from_provider(session, "https://id.example/a", "1", "anna", Role.OPERATOR, 1.0).role is Role.OPERATOR
+        assert from_provider(session, "https://id.example/a", "1", "anna", Role.OPERATOR, "", 1.0).role is Role.OPERATOR
         with pytest.raises(AccountRefused, match="signs in at"):
             set_password(session, "ann-2", "a long enough one", 0.0)
 

@@ -54,7 +54,7 @@ def test_a_removed_token_lets_nobody_in_any_more(program, road: Road):
     asking = program(road, Role.VIEWER)
     assert asking.get(f"{V1}/studies").status_code == 200
     with road.sessions.begin() as session:
-        remove(session, "the-viewer")
+        remove(session, "the-viewer", road.clock())
     assert asking.get(f"{V1}/studies").status_code == 401
 
 
