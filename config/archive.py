@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
-from config.fields import Section
+from config.fields import Section, is_this_machine
 
 S3 = "s3"
 
@@ -37,6 +37,8 @@ class Archive(Section):
         parts = urlsplit(endpoint or "https://an.example")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be an address, such as https://s3.hospital.example")
+        if parts.scheme == "http" and not is_this_machine(parts.hostname):
+            raise ValueError("must be https: images of patients go there")
         return endpoint
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ from node.mail.digest import Digest
 from node.operations.descriptors import associations_for, raise_limit
 from node.operations.tracing import Traces
 from node.operations.webhooks import webhook_peer
-from node.parts import EVERYTHING, Part, life_of, process_name, worker_name
+from node.parts import EVERYTHING, WORKERS, Part, life_of, process_name, worker_name
 from node.peers import (
     callers,
     commitment_request,
@@ -186,7 +186,7 @@ def _clean_up(process: _Process) -> None:
     settings, now = process.settings, time.time()
     with process.sessions.begin() as session:
         lock_in_transaction(session, "cleaning up")  # several processes may start at the same time
-        for part in process.parts:
+        for part in WORKERS.keys() & process.parts:
             give_back(session, process.worker(part), now, counts=True)
         if process.name:
             give_back_of_the_ended(session, process.locks, now)

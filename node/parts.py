@@ -25,6 +25,8 @@ class Part(StrEnum):
 
 
 EVERYTHING = frozenset(Part)
+WORKERS = {Part.READ: "reader", Part.REPORT: "reporter"}
+"""The parts that claim jobs, as their leases name them."""
 
 
 class NoSuchPart(UserError):
@@ -50,9 +52,10 @@ def process_name(host: str, drawn: UUID) -> str:
 
 
 def worker_name(ae_title: str, part: Part, process: str) -> str:
-    """The name in leases of what a process does. Without the name of a process (SQLite: nobody else does it) it is the
-    same after a restart."""
-    return f"{ae_title}/{part}@{process}" if process else f"{ae_title}/{part}"
+    """The name in leases of what a process does, one of WORKERS. Without the name of a process (SQLite: nobody else
+    does it) it is the same after a restart."""
+    name = f"{ae_title}/{WORKERS[part]}"
+    return f"{name}@{process}" if process else name
 
 
 def life_of(process: str) -> str:

@@ -21,6 +21,8 @@ from sqlalchemy import func, select
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
 from node.demo.studies import DemoStudy
+from node.store.database import open_database, sessions_of
+from node.store.locks import TICKS, Locks
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Result, Study
 
@@ -37,15 +39,19 @@ def pacs() -> Iterator[Pacs]:
 
 @contextmanager
 def processes(
-    folder: Path, bundle: Path, pacs: Pacs, parts: Sequence[str], url: str | None = None
+    folder: Path, bundle: Path, pacs: Pacs, parts: Sequence[str], url: str | None = None, first: int = 0
 ) -> Iterator[list[RunningNode]]:
-    """The processes of one node, in one data folder and with one queue; each listens on a port of its own."""
+    """The processes of one node, in one data folder and with one queue; each listens on a port of its own.
+
+    Args:
+        first: the number of the first of them, where others run already.
+    """
     data_dir = folder / "data"
     queue = url or f"sqlite:///{data_dir / 'queue.sqlite'}"
     settings = SETTINGS.format(bundle=bundle, port=pacs.port)
     with ExitStack() as started:
         nodes = []
-        for number, part in enumerate(parts):
+        for number, part in enumerate(parts, start=first):
             node = RunningNode(folder / f"{number}", settings, database_url=queue, data_dir=data_dir, only=part)
             started.callback(node.end)
             node.start()
@@ -174,3 +180,20 @@ def test_deliveries_go_on_from_another_node_when_the_one_that_sends_is_killed(
         one.kill()  # it may be the one that sends, or the one that stands by
         pacs.go_on.set()
         assert_all_done_once(other, pacs, studies=1, images=4, in_flight=1)
+
+
+def test_studies_are_closed_and_reported_by_another_process_when_the_one_that_does_it_is_killed(
+    tmp_path, eager_bundle, pacs, postgresql, mammogram_study: DemoStudy
+):
+    url = postgresql.fresh()
+    engine = open_database(url)
+    locks = Locks(sessions_of(engine))
+    with processes(tmp_path, eager_bundle, pacs, ("receive,read,deliver", "report"), url) as (node, one):
+        eventually("it closes studies", lambda: not locks.is_free(TICKS))
+        with processes(tmp_path, eager_bundle, pacs, ("report",), url, first=2) as (other,):
+            eventually("the other has begun", lambda: "among the processes" in other.log.read_text())
+            one.kill()
+            send(node, *mammogram_study.files)
+            assert_all_done_once(node, pacs, studies=1, images=4)
+    locks.close()
+    engine.dispose()

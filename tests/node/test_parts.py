@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.parts import EVERYTHING, NoSuchPart, Part, parts_of
+from node.parts import EVERYTHING, NoSuchPart, Part, parts_of, worker_name
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,11 @@ def test_parts_are_named_one_by_one_or_with_commas(words, parts):
 def test_what_is_no_part_is_refused_and_the_parts_are_named(word):
     with pytest.raises(NoSuchPart, match="Parts are receive, read, report, deliver, web"):
         parts_of([word])
+
+
+def test_without_other_processes_a_worker_has_the_name_that_it_had_before_a_restart_or_an_upgrade():
+    assert [worker_name("MAMMO_NODE", part, "") for part in (Part.READ, Part.REPORT)] == [
+        "MAMMO_NODE/reader",
+        "MAMMO_NODE/reporter",
+    ]
+    assert worker_name("MAMMO_NODE", Part.READ, "host-1a2b3c4d") == "MAMMO_NODE/reader@host-1a2b3c4d"

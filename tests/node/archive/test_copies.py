@@ -206,6 +206,7 @@ def test_a_copy_that_is_not_there_is_told_apart_from_a_far_side_that_fails(far, 
         ('copy_to = "s3://b"\nkey_id_file = "id"', "go together"),
         ('copy_to = "/far"\nendpoint = "https://s3.example"', "for copy_to = s3"),
         ('copy_to = "s3://b"\nendpoint = "s3.example"', "must be an address"),
+        ('copy_to = "s3://b"\nendpoint = "http://s3.example"', "must be https"),
     ],
 )
 def test_a_far_side_that_cannot_be_meant_is_refused(tmp_path: Path, section, says):
