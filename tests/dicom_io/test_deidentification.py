@@ -33,7 +33,9 @@ from dicom_io.segmentations import read_segments
 from dicom_io.uids import uid_of
 from node.demo.studies import DemoStudy
 
-MARKER = "Zyxmarker"
+pytestmark = pytest.mark.slow
+
+MARKER = "ZYXMARKER"
 UID_MARKER = "1.2.987654321012345678"
 DATE_MARKER = "18870513"
 TIME_MARKER = "134711.987654"

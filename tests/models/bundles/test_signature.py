@@ -93,6 +93,7 @@ def test_a_signature_that_does_not_fit_is_refused(
         trusted.signer_of(read_bundle(signed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["detector", "segmenter", "classifier"])
 def test_changed_weights_of_a_signed_bundle_are_never_loaded(signed: Path, trusted: Signers, role: str) -> None:
     read = read_bundle(signed)
