@@ -54,6 +54,8 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
                     yield f"{kind} {peer.name}", peer.client_certificate
             elif isinstance(peer, ByTls) and peer.tls is not None and peer.tls.certificate:
                 yield f"{kind} {peer.name}", peer.tls.certificate
+    if settings.audit.tls is not None and settings.audit.tls.certificate is not None:
+        yield "audit.tls", settings.audit.tls.certificate
     for sender in settings.senders:
         if sender.find_tls is not None and sender.find_tls.certificate is not None:
             yield f"sender {sender.ae_title}", sender.find_tls.certificate
@@ -84,6 +86,7 @@ def _judged(certificate: OwnCertificate, now: float) -> CheckResult:
 def _usable(settings: Settings) -> Iterator[CheckResult]:
     """A failure for each side of TLS whose files cannot be used together."""
     sides: list[tuple[str, TlsFiles | None]] = [
+        ("the audit trail", tls_files(settings.audit.tls)),
         *((f"sender {sender.ae_title}", tls_files(sender.find_tls)) for sender in settings.senders),
         *(
             (peer.name, tls_files(peer.tls))

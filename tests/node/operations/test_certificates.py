@@ -22,7 +22,8 @@ def settings(tmp_path: Path, authority: Authority, days: float = 90, **changed: 
     files = {"certificate": certificate, "key": key, "ca_file": authority.path}
     pacs = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 1, "tls": files}
     web = {"port": 1, "certificate": certificate, "key": key}
-    tls = {"receiver": {"tls": {**files, **changed}}, "destinations": [pacs], "web": web}
+    audit = {"syslog_host": "127.0.0.1", "tls": files}
+    tls = {"receiver": {"tls": {**files, **changed}}, "destinations": [pacs], "web": web, "audit": audit}
     return Settings(data_dir=tmp_path / "data", **tls)
 
 
@@ -32,9 +33,9 @@ def now() -> float:
 
 def test_every_certificate_that_the_node_shows_is_listed_with_its_end(tmp_path, authority):
     found = own_certificates(settings(tmp_path, authority))
-    assert [one.of for one in found] == ["receiver.tls", "the page", "destination pacs"]
+    assert [one.of for one in found] == ["receiver.tls", "the page", "destination pacs", "audit.tls"]
     expected = (datetime.now(UTC) + timedelta(days=90)).timestamp()
-    assert [one.ends for one in found] == pytest.approx([expected] * 3, abs=60)
+    assert [one.ends for one in found] == pytest.approx([expected] * 4, abs=60)
 
 
 @pytest.mark.parametrize(

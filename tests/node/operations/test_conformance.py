@@ -171,3 +171,8 @@ def _codes(dataset: Dataset) -> Iterator[tuple[str, str]]:
         if element.VR == "SQ":
             for item in element.value:
                 yield from _codes(item)
+
+
+def test_the_statement_names_the_receiver_of_the_audit_trail():
+    settings = Settings(data_dir=Path("data"), audit={"syslog_host": "audit.example", "syslog_transport": "udp"})
+    assert "to audit.example:514 by UDP (settings" in conformance_statement(settings, "its settings")

@@ -75,7 +75,8 @@ def test_what_failed_comes_first_and_says_why(browse, road: Road, mammogram_stud
     [
         ("state=reported", True), ("state=open", False), ("source=PACS", True), ("source=OTHER", False),
         ("destination=pacs", True), ("destination=none", False), ("undelivered=on", True),
-        ("destination=pacs&undelivered=on", True), ("destination=none&undelivered=on", False), ("score=0.0", True), ("score=1", False),
+        ("destination=pacs&undelivered=on", True), ("destination=none&undelivered=on", False),
+        ("score=0.0", True), ("score=1", False),
         ("since=2023-11-14&until=2023-11-14&zone=UTC", True), ("until=2023-11-13", False), ("discordant=on", False),
         ("problems=on", False), ("ids=1", True), ("ids=none", False),
     ],
