@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from dicom_io.audit.codes import NODE_AUTHENTICATION, Coded
 from models.types.words import counted
+from node.audit.refused_callers import count_refused
 from node.audit.security_events import enter_refused
 from node.store.database import Sessions
 
@@ -73,5 +74,6 @@ class Refusals:
         if told:
             with sessions.begin() as session:
                 for address, said, times in told:
+                    count_refused(session, address, said, times, now)
                     says = said if times == 1 else f"{said} ({counted(times, 'refusal')})"
                     enter_refused(session, self.kind, address, says, now)

@@ -23,7 +23,7 @@ from dicom_io.audit.message import Action
 from node.audit.actors import Actor
 from node.audit.events import enter_accessed, enter_export
 from node.audit.security_events import enter_alert, enter_authentication
-from node.store.tables import Study
+from node.store.tables import Study, StudyAct
 
 log = logging.getLogger(__name__)
 
@@ -89,12 +89,13 @@ class Act:
 
 
 def note(session: Session, act: Act, now: float) -> None:
-    """Logs an act, and enters it into the audit trail with `session`, so that an act and its event are stored together
-    or not at all."""
+    """Logs an act, and enters it into the audit trail, and on a study's road, with `session`, so that an act and its
+    event are stored together or not at all."""
     on = ", ".join(filter(None, ("" if act.study is None else f"study {act.study}", act.about)))
     log.info("act: %s by %s%s", act.what, act.by.known_as, f": {on}" if on else "")
     if act.study is not None:
         kind = Coded(act.what.name, _SCHEME, act.what + (f": {act.about}" if act.about else ""))
+        session.add(StudyAct(study_id=act.study, at=now, what=act.what, who=act.by.user))
         enter_accessed(session, session.get_one(Study, act.study), act.by, Action.UPDATE, now, kind)
     elif act.what in _AUTHENTICATIONS:
         why = "" if act.what is not Deed.REFUSED else act.about or "the name or the password is wrong"

@@ -14,7 +14,7 @@ from models.types.words import counted
 from node.operations.status import DELIVERED, DeliveryView, ImageView, StudyView, with_rows
 from node.retention.told import day_of
 from node.store.states import DeliveryState, ImageOutcome, JobKind, JobState, StudyState
-from node.store.tables import ReceivedAssessment, Result, Study
+from node.store.tables import ReceivedAssessment, Result, Study, StudyAct
 
 _SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
 
@@ -22,11 +22,12 @@ _SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
 @dataclass(frozen=True)
 class Event:
     """Something that happened to a study, or will. `at`: UTC seconds since the epoch; None: no time is known. `why`:
-    the reason, one sentence, or ""."""
+    the reason, one sentence, or ""; `who`: the person who did it, or "" if none did."""
 
     at: float | None
     what: str
     why: str = ""
+    who: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ def road_of(session: Session, study_id: int) -> Road | None:
     assessed = session.scalars(
         select(ReceivedAssessment).where(ReceivedAssessment.study_id == study_id).order_by(ReceivedAssessment.id)
     ).all()
+    acts = session.scalars(select(StudyAct).where(StudyAct.study_id == study_id).order_by(StudyAct.id)).all()
     events = [
         *_arrivals(view),
+        *(Event(act.at, _capital(act.what), who=act.who) for act in acts),
         *_readings(view),
         *_reports(results),
         *_assessments(assessed),

@@ -490,6 +490,32 @@ class RefusedClass(Table):
     last_at: Mapped[float]
 
 
+class RefusedCaller(Table):
+    """An address that was refused: an association, a message, or a program without a known token."""
+
+    __tablename__ = "refused_caller"
+
+    address: Mapped[str] = mapped_column(primary_key=True)
+    says: Mapped[str]
+    """Why, the last time."""
+    times: Mapped[int]
+    last_at: Mapped[float]
+
+
+class StudyAct(Table):
+    """What a person did to a study. The audit trail has it too; this is for the study's road."""
+
+    __tablename__ = "study_act"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    at: Mapped[float]
+    what: Mapped[str]
+    """A value of node.operations.acts.Deed."""
+    who: Mapped[str]
+    """The name of an account, of a token, or of a user of the machine: never logged."""
+
+
 class AuditEvent(Table):
     """An event of the audit trail that is not in its file yet; entered in the transaction in which it happens.
 

@@ -10,8 +10,15 @@ from simple_models import BUNDLE
 from sqlalchemy import select
 
 from config.peers import DicomDestination
+from config.web import Role
 from models.types.birads import AssessmentSource, Category
+from node.audit.actors import Actor
+from node.audit.refusals import Refusals
+from node.audit.refused_callers import MOST as MOST_CALLERS
+from node.audit.refused_callers import count_refused, refused_callers
 from node.demo.studies import DemoStudy
+from node.operations.accounts import add
+from node.operations.acts import Act, Deed, note
 from node.operations.day import DAY_S, usual_latency, view_day, view_disk
 from node.store.database import read_only
 from node.store.states import DeliveryState
@@ -105,3 +112,36 @@ def test_the_disk_of_a_new_node_is_not_said_to_last_for_a_week_that_it_has_not_r
         a_day = sum((reported.data_dir / path).stat().st_size for path in received)
         disk = view_disk(session, reported.data_dir, 0, reported.clock())
         assert disk.days_left == pytest.approx(disk.free_bytes / a_day)
+
+
+def test_who_was_refused_is_shown_for_a_week_with_the_reason_and_how_often(browse, road: Road):
+    refusals = Refusals(road.clock)
+    for _ in range(3):
+        refusals.note("192.0.2.9", "association", "association refused: 'NEW' at 192.0.2.9 is not among the senders")
+    refusals.enter_due(road.sessions)
+    browser = browse(road)
+    told = "192.0.2.9 Association refused: 'NEW' at 192.0.2.9 is not among the senders 3 2023-11-14"
+    assert told in browser.text("/")
+    road.clock.seconds += 8 * DAY_S
+    assert "192.0.2.9" not in browser.text("/")
+
+
+def test_of_very_many_callers_who_are_refused_those_that_called_last_are_kept(road: Road):
+    with road.sessions.begin() as session:
+        for number in range(MOST_CALLERS + 5):
+            count_refused(session, f"address {number}", "refused", 1, road.clock() + number)
+        callers = refused_callers(session, road.clock())
+    assert [caller.address for caller in callers] == [f"address {number}" for number in range(MOST_CALLERS + 4, 4, -1)]
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_operators_see_on_a_studys_road_who_retried_it(browse, road: Road, mammogram_study: DemoStudy, role):
+    road.all_of_it(mammogram_study.files[0])
+    with road.sessions.begin() as session:
+        add(session, "ann", role, "a long enough one", road.clock())
+        note(session, Act(Deed.RELEASED, Actor("account 7", "olga"), study=1), road.clock())
+    browser = browse(road)
+    browser.send("/sign-in", "/sign-in", name="ann", password="a long enough one")
+    shown = browser.text("/studies/1")
+    assert "Released from quarantine" in shown
+    assert ("Released from quarantine by olga" in shown) is (role is Role.OPERATOR)
