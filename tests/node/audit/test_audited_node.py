@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +14,11 @@ import pytest
 from audit_messages import assert_valid
 from certificates import Authority
 from ports import held_port
+from pydicom import dcmread
 from running import RunningNode, eventually
 from syslog_server import SyslogServer
+
+from node.demo.studies import DemoStudy
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +70,28 @@ def test_who_started_and_stopped_the_node_and_read_its_trail_is_at_the_syslog_se
     assert "has all lines up to 5, and no other message of this machine" in verified.stdout
 
 
+def test_who_sent_and_who_was_refused_is_at_the_syslog_server(
+    node: RunningNode, server: SyslogServer, mammogram_study: DemoStudy, tmp_path: Path
+) -> None:
+    header = dcmread(mammogram_study.files[0], stop_before_pixels=True)
+    node.config.write_text(node.config.read_text().replace("[receiver]", '[[senders]]\nae_title = "PACS"\n[receiver]'))
+    with server.started():
+        node.start()
+        at = f"MAMMO_NODE@127.0.0.1:{node.port}"
+        for title in ("PACS", "STRANGER"):
+            command = [sys.executable, "-m", "node", "send", mammogram_study.files[0].parent, at, "--calling", title]
+            assert subprocess.run(command, check=False).returncode == (0 if title == "PACS" else 1)
+        lines = server.lines(4)
+    assert_valid([line[line.index("<AuditMessage") :] for line in lines], tmp_path)
+    came = next(line for line in lines if "DICOM Instances Transferred" in line)
+    assert f'ParticipantObjectID="{header.StudyInstanceUID}"' in came
+    assert f'ParticipantObjectID="{header.PatientID}"' in came
+    assert 'UserID="PACS"' in came
+    refused = next(line for line in lines if "Node Authentication" in line)
+    assert "'STRANGER' at 127.0.0.1 is not among the senders" in alert(refused)
+    assert header.PatientID not in node.log.read_text()
+
+
 def test_what_happened_while_the_server_was_away_and_the_node_was_killed_comes_later(
     node: RunningNode, server: SyslogServer
 ) -> None:
@@ -102,6 +130,4 @@ def test_a_line_that_was_changed_by_hand_is_named(node: RunningNode) -> None:
 
 
 def alert(line: str) -> str:
-    from base64 import b64decode
-
     return " ".join(b64decode(value).decode() for value in re.findall(' value="([^"]*)"', line))
