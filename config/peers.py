@@ -28,6 +28,9 @@ class Sender(Section):
     certificates: tuple[str, ...] = ()
     username: str | None = None
     passcode_file: Path | None = None
+    max_associations: int | None = Field(default=None, ge=1)
+    max_objects_per_minute: int | None = Field(default=None, ge=1)
+    max_disk_share: float | None = Field(default=None, gt=0, lt=1)
 
     @field_validator("host")
     @classmethod

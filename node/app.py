@@ -49,6 +49,7 @@ from node.delivery.orphaned import orphaned, waiting_for
 from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
+from node.intake.sender_limits import SenderLimits
 from node.mail.digest import Digest
 from node.operations.descriptors import associations_for, raise_limit
 from node.operations.tracing import Traces
@@ -99,6 +100,7 @@ RECORDING_EVERY_S = 5.0
 MEASURING_EVERY_S = 20.0
 PURGING_EVERY_S = 600.0
 FREEING_EVERY_S = 20.0
+LIMITS_EVERY_S = 5.0
 MB = 1_000_000
 
 
@@ -153,13 +155,16 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
     commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
     audit = Recording(settings, sessions, parts, process.alone(TICKS), time.time)
     space = space_of(settings)
+    limits = SenderLimits(settings.senders, space)
     loops = _loops(process, commitments, bundle, audit.refusals)
     if audit.sends:
         loops.append(Loop("audit trail to syslog", audit.send))
     ticks = [*_ticks(process, commitments, bundle.id), *_space_ticks(process, space)]
     listens = Part.RECEIVE in parts
+    if listens:
+        ticks.append(Tick("limits of senders", LIMITS_EVERY_S, lambda: limits.store(sessions, time.time())))
     service = Service(
-        _listener(process, space, list(commitments.values()), descriptors, audit.refusals) if listens else None,
+        _listener(process, limits, list(commitments.values()), descriptors, audit.refusals) if listens else None,
         loops,
         [*ticks, Tick("audit trail", RECORDING_EVERY_S, audit.record)],
         ClockWatch(time.time, steady),
@@ -330,7 +335,11 @@ def _device(settings: Settings) -> Device:
 
 
 def _listener(
-    process: _Process, space: Space, commitments: Sequence[Commitment], descriptors: int, refusals: Refusals
+    process: _Process,
+    of_senders: SenderLimits,
+    commitments: Sequence[Commitment],
+    descriptors: int,
+    refusals: Refusals,
 ) -> Listener:
     settings, sessions, limits = process.settings, process.sessions, process.settings.receiver
     at_once = min(limits.max_associations, associations_for(descriptors))
@@ -352,8 +361,9 @@ def _listener(
         settings.senders,
         process.locks,
         process.name,
-        space,
+        of_senders.space,
         limits.ae_title,
+        of_senders,
     )
     return Listener(
         limits.ae_title,
@@ -374,6 +384,7 @@ def _listener(
         partial(_enter_refused_classes, sessions),
         by_tls=tls_address(limits.tls),
         tell_refused=refusals.note,
+        at_limit=of_senders.at_association_limit,
     )
 
 

@@ -154,4 +154,5 @@ def _allowed(sender: Sender) -> AllowedSender:
         sender.host,
         certificates=frozenset(sender.certificates),
         user=None if sender.username is None else AllowedUser(sender.username, sender.passcode_file),
+        max_associations=sender.max_associations,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Generic, TypeVar
@@ -28,10 +29,12 @@ class Places(Generic[Holder]):
     Attributes:
         most: number of places.
         most_per_address: number of places for one address.
+        own: the number for addresses that have one of their own.
     """
 
     most: int
     most_per_address: int
+    own: Mapping[str, int] = field(default_factory=dict)
     _seats: dict[Holder, _Seat] = field(default_factory=dict)  # in order of their last change
     _lock: Lock = field(default_factory=Lock)
 
@@ -45,8 +48,8 @@ class Places(Generic[Holder]):
         with self._lock:
             of_each = Counter(seat.address for seat in self._seats.values())
             leaves = None
-            if of_each[address] >= self.most_per_address or len(self._seats) >= self.most:
-                same_address_only = of_each[address] >= self.most_per_address
+            same_address_only = of_each[address] >= self.own.get(address, self.most_per_address)
+            if same_address_only or len(self._seats) >= self.most:
                 idle = [
                     other
                     for other, seat in self._seats.items()

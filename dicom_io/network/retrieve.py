@@ -237,7 +237,9 @@ class _Keeping:
         self.progress(len(self.kept))
         return int(Status.SUCCESS)
 
-    def _open(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile:
+    def _open(
+        self, calling_ae_title: str, command: Dataset, transfer_syntax_uid: str, refused: Answer | None
+    ) -> IncomingFile:
         if refused is None and not self.limits.has_room(self.folder):
             refused = Answer(Status.NO_SPACE, "disk nearly full (min_free_mb)")
         head = b"" if refused else head_of(command, transfer_syntax_uid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -68,8 +69,9 @@ class ReceivedFile:
 class Intake(Protocol):
     """Decides what happens to received data sets. Called by several threads at once."""
 
-    def refusal(self) -> Answer | None:
-        """Asked before a data set is received: the answer if none can be stored now, so that nothing is written."""
+    def refusal(self, calling_ae_title: str) -> Answer | None:
+        """Asked before a data set is received: the answer if none of this sender can be stored now, so that nothing is
+        written."""
 
     def accept(self, received: ReceivedFile) -> Answer:
         """Stores a received file. If the answer is Success, the data set must survive a power cut from then on."""
@@ -104,6 +106,7 @@ class AllowedSender:
         stores: False for an application that may only report on storage commitments.
         certificates: the names, one of which its certificate must have; it must use TLS then. Empty: any, or no TLS.
         user: the user identity that it must state; None: none is asked for.
+        max_associations: at the same time; one more is rejected (transient). None: by the listener's limits alone.
     """
 
     ae_title: str
@@ -111,6 +114,7 @@ class AllowedSender:
     stores: bool = True
     certificates: frozenset[str] = frozenset()
     user: AllowedUser | None = None
+    max_associations: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,9 +171,11 @@ class Listener:
         look_up: Callable[[str], frozenset[str]] = addresses_of,
         by_tls: TlsAddress | None = None,
         tell_refused: TellRefused | None = None,
+        at_limit: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`look_up`: finds the addresses of a host name. It may be slow: it runs in a thread of its own.
-        `tell_refused`: see `Gate`."""
+        `tell_refused`: see `Gate`. `at_limit`: told of the AE title of a sender that has as many associations as it
+        may; it must not block."""
         self._hosts = HostNames(look_up)
         self._addresses: list[tuple[str, int, ServerTls | None]] = [(host, port, None)]
         if by_tls is not None:
@@ -181,6 +187,7 @@ class Listener:
         self._hear = hear
         self._refused_classes = refused_classes
         self._tell_refused = tell_refused
+        self._at_limit = at_limit
         self._servers: list[ReceivingServer] = []
         self._ae = AE(ae_title)
         self._ae.add_supported_context(Verification)  # pynetdicom needs one; `server.takes` below decides
@@ -212,10 +219,16 @@ class Listener:
         for leftover in self._incoming.glob("*.part"):
             leftover.unlink()
         places: Places[object] = Places(self._limits.max_associations, self._limits.max_associations_per_peer)
+        of_titles = {
+            sender.ae_title.strip(): sender.max_associations
+            for sender in self._senders
+            if sender.max_associations is not None
+        }
+        titles: Places[object] = Places(sys.maxsize, sys.maxsize, of_titles)
         servers: list[ReceivingServer] = []
         for host, port, tls in self._addresses:
             try:
-                servers.append(self._make_server(host, port, tls, places))
+                servers.append(self._make_server(host, port, tls, places, titles))
             except OSError as error:
                 for server in servers:
                     server.server_close()
@@ -231,7 +244,9 @@ class Listener:
             by = "" if server.tls is None else " by TLS"
             log.info("listening as %s at %s:%d%s", self._ae.ae_title, *server.server_address[:2], by)
 
-    def _make_server(self, host: str, port: int, tls: ServerTls | None, places: Places[object]) -> ReceivingServer:
+    def _make_server(
+        self, host: str, port: int, tls: ServerTls | None, places: Places[object], titles: Places[object]
+    ) -> ReceivingServer:
         """
         Raises:
             OSError: nobody can listen there.
@@ -253,7 +268,8 @@ class Listener:
         server.takes = supported_contexts(reports=self._hear is not None)
         server.judge = self._judge
         server.identify = self._identify
-        server.places = places
+        server.places, server.places_of_titles = places, titles
+        server.at_limit = self._at_limit
         server.patience_s = self._limits.association_timeout_s
         server.tls = tls
         server.refused = self._tell_refused
@@ -317,8 +333,10 @@ class Listener:
             if sender.ae_title.strip() == title
         }
 
-    def _open(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile:
-        refused = refused or self._intake.refusal()
+    def _open(
+        self, calling_ae_title: str, command: Dataset, transfer_syntax_uid: str, refused: Answer | None
+    ) -> IncomingFile:
+        refused = refused or self._intake.refusal(calling_ae_title)
         head = b"" if refused else head_of(command, transfer_syntax_uid)
         return IncomingFile(self._incoming, head, self._limits.max_image_bytes, refused)
 

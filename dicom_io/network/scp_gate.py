@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pynetdicom.transport import AssociationServer
@@ -103,7 +103,9 @@ class Gate(AssociationServer):
 
     Attributes:
         judge, identify: decide who may not associate.
-        places: the places of the associations.
+        places: the places of the associations, by address.
+        places_of_titles: the same by calling AE title, of which only some have a limit.
+        at_limit: told of a calling AE title whose own limit was reached.
         patience_s: time within which a request must arrive, with the TLS handshake before it.
         tls: of a server that takes connections by TLS alone.
         refused: told of each association that is refused, and of each failure of TLS.
@@ -113,6 +115,8 @@ class Gate(AssociationServer):
     judge: Judge
     identify: Identify
     places: Places[object]
+    places_of_titles: Places[object]
+    at_limit: Callable[[str], None]
     patience_s: float
     tls: ServerTls | None = None
     refused: TellRefused | None = None
@@ -256,10 +260,17 @@ class Gate(AssociationServer):
             self._refuse(waiting, refusal)
             return
         request = tidy(stated)
-        key = object()
+        key, calling = object(), names_in(stated).calling
+        try:
+            self.places_of_titles.take(key, calling)
+        except NoPlace:
+            self.at_limit(calling)
+            self._refuse(waiting, replace(_BUSY, why=f"the limit of associations of {calling!r} is reached"))
+            return
         try:
             self.places.take(key, waiting.host)
         except NoPlace:
+            self.places_of_titles.leave(key)
             self._refuse(waiting, _BUSY)
             return
         selector.unregister(waiting.socket)
@@ -269,8 +280,13 @@ class Gate(AssociationServer):
             self.RequestHandlerClass((request, waiting.socket, key), waiting.address, self)  # type: ignore[arg-type]
         except Exception as fault:  # noqa: BLE001 - for example no thread or descriptor is left: the others continue
             log.error("an association could not be started: %s", type(fault).__name__)
-            self.places.leave(key)
+            self.leave(key)
             waiting.socket.close()
+
+    def leave(self, key: object) -> None:
+        """Gives the places of an association that has ended to others."""
+        self.places.leave(key)
+        self.places_of_titles.leave(key)
 
     def _refuse(self, waiting: _Waiting, refusal: Refusal) -> None:
         self._log_once(waiting.host, f"association refused: {refusal.why}")

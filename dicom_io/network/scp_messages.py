@@ -47,7 +47,9 @@ _UID = re.compile(r"[0-9.]{1,64}")  # the intake checks them fully
 class OpenFile(Protocol):
     """Opens the file for the next data set. If `refused` is given, the data set is discarded."""
 
-    def __call__(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile: ...
+    def __call__(
+        self, calling_ae_title: str, command: Dataset, transfer_syntax_uid: str, refused: Answer | None
+    ) -> IncomingFile: ...
 
 
 class ProtocolFault(Exception):
@@ -248,7 +250,8 @@ class StreamingDIMSE(DIMSEServiceProvider):
             raise ProtocolFault("a C-STORE in a presentation context that was not accepted")
         parsed = _request(request)
         refused = parsed if isinstance(parsed, Answer) else None
-        return self._open_file(request.command_set, context.transfer_syntax[0], refused)
+        calling = self.assoc.requestor.ae_title.strip()
+        return self._open_file(calling, request.command_set, context.transfer_syntax[0], refused)
 
 
 def _is_served(request: Any) -> bool:

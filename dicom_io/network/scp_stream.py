@@ -79,7 +79,7 @@ class StreamingHandler(RequestHandler):
         ):
             association.unbind(event, handler)
         association.dimse = StreamingDIMSE(association, self.server.open_file)
-        association.dul = StreamingDUL(association, partial(self.server.places.leave, self._key))
+        association.dul = StreamingDUL(association, partial(self.server.leave, self._key))
         # These two setters pass their value on to the new provider.
         association.acse_timeout = association.ae.acse_timeout
         association.network_timeout = association.ae.network_timeout

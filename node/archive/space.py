@@ -75,6 +75,17 @@ class Space:
         with self._lock:
             return max(0, self._measured + self._changed) if self._quota_bytes is not None else 0
 
+    def share_used(self) -> float:
+        """The share (0..1) that is used: of the quota, or without one of the disk.
+
+        Raises:
+            OSError: the disk does not answer.
+        """
+        if self._quota_bytes is not None:
+            return self.used / self._quota_bytes
+        usage = shutil.disk_usage(self._disk)
+        return 1 - usage.free / usage.total
+
     def free(self) -> int:
         """Bytes that are left, of the disk or of the quota, whichever is less.
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from models.types.words import counted
-from node.cli.terminal.moments import local_minute, local_zone
+from node.cli.terminal.moments import local_minute, local_time, local_zone
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 from node.cli.terminal.study_lines import study_lines
 from node.store.states import StudyState
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from config.settings import Settings
+    from node.intake.limited_senders import LimitedSenderView
     from node.intake.refused_classes import RefusedClassView
     from node.operations.machine import CheckResult
     from node.operations.status import StudyCounts, StudyView
@@ -67,6 +68,7 @@ def status(
     """
     from config.settings import load
     from node.delivery.orphaned import orphaned
+    from node.intake.limited_senders import limited_senders
     from node.intake.refused_classes import refused_classes
     from node.operations.machine import faults
     from node.operations.sending import sending_words
@@ -85,6 +87,7 @@ def status(
             count_studies(session),
             orphaned(session, [destination.name for destination in settings.destinations]),
             refused_classes(session),
+            limited_senders(session),
             sending_words(session, settings, time.time()),
             _retention(session, settings),
         )
@@ -92,6 +95,7 @@ def status(
         values = {
             "faults": [asdict(fault) for fault in around.faults],
             "refused_classes": [asdict(refusal) for refusal in around.refused_classes],
+            "limited_senders": [asdict(limited) for limited in around.limited_senders],
             "stranded": around.stranded,
             "sending": around.sending,
             "retention": around.retention,
@@ -119,6 +123,7 @@ class Around:
     counts: StudyCounts
     stranded: Mapping[str, int]
     refused_classes: Sequence[RefusedClassView]
+    limited_senders: Sequence[LimitedSenderView]
     sending: Mapping[str, str]
     retention: Mapping[str, str]
 
@@ -157,6 +162,11 @@ def _beside(around: Around) -> Iterator[str]:
     unreported = {urgency: count for urgency, count in around.counts.unreported.items() if count}
     if unreported.keys() - {Urgency.ROUTINE}:
         yield "Not reported yet: " + ", ".join(f"{count} {urgency}" for urgency, count in unreported.items())
+    for limited in around.limited_senders:
+        yield (
+            f"{limited.calling_ae_title} was refused {counted(limited.times, 'time')} by its {limited.limit}, "
+            f"last {local_time(limited.last_at)}"
+        )
     for name, words in around.sending.items():
         yield f"{name}: {words}"
     for setting, words in around.retention.items():

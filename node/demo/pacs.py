@@ -17,7 +17,7 @@ class FolderIntake:
 
     path: Path
 
-    def refusal(self) -> Answer | None:
+    def refusal(self, calling_ae_title: str) -> Answer | None:
         return None
 
     def accept(self, received: ReceivedFile) -> Answer:

@@ -49,6 +49,7 @@ from node.intake.received_again import (
 )
 from node.intake.register import register
 from node.intake.same_pixels import PixelComparison
+from node.intake.sender_limits import SenderLimits
 from node.intake.urgency import urgency_of
 from node.intake.worker_process import NoAnswer, WorkerProcess
 from node.routing import Decision, Router, everything
@@ -105,11 +106,12 @@ class Receiving:
         process: str = "",
         space: Space | None = None,
         ae_title: str = "",
+        sender_limits: SenderLimits | None = None,
     ) -> None:
         """`secondary_capture_from`: AE titles whose secondary captures are mammograms; `router`: decides what is
         read; `senders`: whose settings state how urgent their studies are; `locks`: of this process, where others
         receive too, and `process` its name; `space`: the room for files, by the limits if it is left out; `ae_title`:
-        the node's."""
+        the node's; `sender_limits`: of the senders, by their settings if they are left out."""
         self._sessions = sessions
         self._data_dir = data_dir
         self._limits = limits
@@ -129,14 +131,18 @@ class Receiving:
         sync_folder(data_dir)
         kept_in = [data_dir / ARCHIVE, data_dir / QUARANTINE]
         self._space = space or Space(kept_in, data_dir, limits.min_free_bytes, limits.quota_bytes)
+        self._limits_of_senders = sender_limits or SenderLimits(senders, self._space)
 
     @property
     def incoming(self) -> Path:
         """The folder for files that are being received; on the archive's file system."""
         return self._data_dir / INCOMING / self._process
 
-    def refusal(self) -> Answer | None:
-        return self._space.refusal()
+    def refusal(self, calling_ae_title: str) -> Answer | None:
+        try:
+            return self._space.refusal() or self._limits_of_senders.refusal(calling_ae_title)
+        except OSError:
+            return Answer(Status.NO_STORAGE, MEND)
 
     def accept(self, received: ReceivedFile) -> Answer:
         try:

@@ -476,6 +476,21 @@ class ApiToken(Table):
     created_at: Mapped[float]
 
 
+class LimitedSender(Table):
+    """A sender that was refused because of a limit of its own, in the settings `senders`."""
+
+    __tablename__ = "limited_sender"
+    __table_args__ = (UniqueConstraint("calling_ae_title", "limit"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    calling_ae_title: Mapped[str]
+    limit: Mapped[str]
+    """The setting."""
+    times: Mapped[int] = mapped_column(default=0)
+    """Number of associations or objects that were refused."""
+    last_at: Mapped[float]
+
+
 class RefusedClass(Table):
     """A SOP class that a sender proposed and the node does not accept: its instances were never sent."""
 

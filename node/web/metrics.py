@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from node.intake.limited_senders import limited_senders
 from node.operations.certificates import own_certificates
 from node.operations.day import destination_words, first_report_seconds, view_day
 from node.operations.needs import needs
@@ -67,6 +68,13 @@ class Metrics:
         self._lag = _gauge("delivery_lag_seconds", "How long the oldest result waits.", registry, "destination")
         self._disk_free = _gauge("disk_free_bytes", "Free space of the data folder's disk.", registry)
         self._disk_floor = _gauge("disk_min_free_bytes", "Below this, images are refused.", registry)
+        self._limited = _gauge(
+            "sender_refused",
+            "Refused by a limit of the sender: associations, objects.",
+            registry,
+            "sender",
+            "limit",
+        )
         self._certificates = _gauge(
             "certificate_expires_seconds", "When a certificate of the node expires, since the epoch.", registry, "of"
         )
@@ -136,6 +144,8 @@ class Metrics:
         except OSError:
             self._disk_free.set(0)
         self._disk_floor.set(settings.receiver.min_free_mb * MB)
+        for limited in limited_senders(session):
+            self._limited.labels(limited.calling_ae_title, limited.limit).set(limited.times)
         for certificate in own_certificates(settings):
             self._certificates.labels(certificate.of).set(certificate.ends or 0)
         found = {need.about for need in needs(session, settings, view_day(session, names, now), words, now)}

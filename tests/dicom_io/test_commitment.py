@@ -44,7 +44,7 @@ class Heard:
 class TakesNothing:
     """An intake for listeners that receive no images."""
 
-    def refusal(self) -> Answer | None:
+    def refusal(self, calling_ae_title: str) -> Answer | None:
         return Answer(Status.NO_SPACE)
 
     def accept(self, received: ReceivedFile) -> Answer:

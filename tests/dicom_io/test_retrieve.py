@@ -53,7 +53,7 @@ class Kept:
         self.folder = folder
         self.files: list[Path] = []
 
-    def refusal(self) -> Answer | None:
+    def refusal(self, calling_ae_title: str) -> Answer | None:
         return None
 
     def accept(self, received: ReceivedFile) -> Answer:

@@ -8,6 +8,7 @@ from config.settings import Settings
 from models.bundles.bundle import BundleError
 from node.audit.refused_callers import refused_callers
 from node.bundles import open_bundle
+from node.intake.limited_senders import limited_senders
 from node.intake.refused_classes import refused_classes
 from node.operations.day import destination_words, sender_words, usual_latency, view_day, view_disk
 from node.operations.needs import needs
@@ -55,6 +56,7 @@ def today(request: Request) -> Response:
             senders=sender_words(session, [sender.ae_title for sender in settings.senders]),
             refused=refused_classes(session),
             callers=refused_callers(session, now),
+            limited=limited_senders(session),
             retention=retention_words(session, settings, now),
             disk=view_disk(session, settings.data_dir, settings.receiver.min_free_mb * MB, now),
             reader=settings.reader,

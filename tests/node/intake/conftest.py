@@ -24,7 +24,9 @@ from sqlalchemy import select
 
 from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits, RefusedClasses, TlsAddress
+from node.archive.space import Space
 from node.intake.receiving import Receiving, ReceivingLimits
+from node.intake.sender_limits import SenderLimits
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.tables import Instance, Job, Study
 
@@ -168,13 +170,21 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
         refused_classes: RefusedClasses | None = None,
         look_up: Callable[[str], frozenset[str]] = addresses_of,
         by_tls: TlsAddress | None = None,
+        sender_limits: Callable[[Space], SenderLimits] = lambda space: SenderLimits((), space),
     ) -> ListeningNode:
         data_dir.mkdir(exist_ok=True)
         if not (tmp_path / "queue.sqlite").exists():
             shutil.copy(migrated_database, tmp_path / "queue.sqlite")
         sessions = sessions_of(open_database(f"sqlite:///{tmp_path / 'queue.sqlite'}"))
         clock = Clock()
-        receiving = Receiving(sessions, data_dir, limits or ReceivingLimits(), frozenset({"CBIS"}), clock)
+        limits = limits or ReceivingLimits()
+        space = Space(
+            [data_dir / "archive", data_dir / "quarantine"], data_dir, limits.min_free_bytes, limits.quota_bytes
+        )
+        of_senders = sender_limits(space)
+        receiving = Receiving(
+            sessions, data_dir, limits, frozenset({"CBIS"}), clock, space=space, sender_limits=of_senders
+        )
         listener = Listener(
             "NODE",
             "127.0.0.1",
@@ -186,6 +196,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
             refused_classes=refused_classes,
             look_up=look_up,
             by_tls=by_tls,
+            at_limit=of_senders.at_association_limit,
         )
         listener.start()
         started.append(ListeningNode(data_dir, sessions, receiving, listener, clock))
