@@ -68,12 +68,13 @@ from node.peers import (
 from node.reader.main import run_reader
 from node.reader.process import ReaderSupervisor
 from node.reporting.reporter import Reporter
+from node.retention.clock_doubt import ClockDoubt, quiet_for_days
 from node.retention.purge import Purge
 from node.routing import route
 from node.service import Loop, Service, Tick
 from node.store.advisory import lock_in_transaction
 from node.store.clock import ClockWatch, follow, resume, steady
-from node.store.database import Sessions, open_database, sessions_of
+from node.store.database import Sessions, open_database, read_only, sessions_of
 from node.store.events import StudyEvent, Subscriber, subscribe
 from node.store.installation import belongs_here, identity_of
 from node.store.locks import TICKS, Locks
@@ -321,7 +322,9 @@ def _space_ticks(process: _Process, space: Space) -> list[Tick]:
         ticks.append(Tick("measuring", MEASURING_EVERY_S, space.measure))
     if Part.REPORT in parts:
         alone = process.alone(TICKS)
-        purge = Purge(process.sessions, settings, time.time, space.free, retention(), space.gave_back)
+        with read_only(process.sessions) as session:
+            doubt = ClockDoubt(ClockWatch(time.time, steady), quiet_for_days(session, time.time()))
+        purge = Purge(process.sessions, settings, time.time, space.free, retention(), space.gave_back, doubt.why)
         if settings.retention.is_on:
             ticks.append(Tick("retention", PURGING_EVERY_S, _if(alone, purge.by_age)))
         if settings.retention.purge_below_free_mb is not None:

@@ -16,7 +16,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from dicom_io.durable import sync_folder
-from node.archive.layout import ARCHIVE
+from node.archive.layout import ANSWERS, ARCHIVE
 from node.logs import place_of
 from node.retention.rules import Part
 from node.store.database import Sessions, read_only
@@ -59,7 +59,8 @@ def files_of(session: Session, study: Study, part: Part, data_dir: Path) -> list
     """The files that a part of a study has, relative to the data folder."""
     if part is Part.RESULTS:
         kept = select(Result.path).where(Result.study_id == study.id, Result.purged_at.is_(None))
-        return list(session.scalars(kept))
+        results = list(session.scalars(kept))
+        return [*results, *_answers_to(results, data_dir)]
     instances = _instances(session, study)
     paths = [instance.masks_path for instance in instances if instance.masks_path is not None]
     if part is Part.IMAGES:
@@ -153,6 +154,14 @@ def _by_instance(data_dir: Path, study: Study) -> dict[str, list[str]]:
         uid = name.removesuffix(".dcm").partition("_")[0]
         found.setdefault(uid, []).append((ARCHIVE / study.study_instance_uid / name).as_posix())
     return found
+
+
+def _answers_to(results: list[str], data_dir: Path) -> Iterator[str]:
+    """What destinations answered to messages that they refused: it may name the patient, and has no row."""
+    for result in results:
+        for path in (data_dir / result).parent.glob(f"{Path(result).stem}.*"):
+            if path.name.endswith(ANSWERS):
+                yield path.relative_to(data_dir).as_posix()
 
 
 def _size(path: Path) -> int | None:

@@ -90,6 +90,8 @@ class Keeping:
                 Delivery.destination.in_(self.rejecting),
                 Delivery.state.in_(there),
                 Delivery.rejected_by_id.is_(None),
+                # Where images were deleted, what earlier reports say of them is never taken back.
+                ~exists().where(Instance.study_id == study.id, Instance.purged_at.is_not(None)),
             )
         )
         return NOT_TAKEN_BACK if _any(session, replaced) else ""

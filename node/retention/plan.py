@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from models.types.words import counted
+from node.retention.clock_doubt import quiet_for_days
 from node.retention.deleting import Size, files_of, size_of
 from node.retention.kept import Keeping
 from node.retention.purge import MB, old_files, refused_reports
@@ -91,7 +92,10 @@ def retention_words(session: Session, settings: Settings, now: float) -> dict[st
     planned = plan(session, settings, now, disk, most=SHORT)
     if settings.receiver.quota_mb is not None:  # what is used of it is not known here
         planned = [one for one in planned if one.setting != SPACE]
-    return {one.setting: one.says for one in planned}
+    words = {one.setting: one.says for one in planned}
+    if (days := quiet_for_days(session, now)) is not None:
+        words["clock"] = f"nothing came for {days:.0f} days: a node that starts now deletes nothing by age by itself"
+    return words
 
 
 def _free(settings: Settings) -> int:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from clock import Clock
 from keeping import DAY_S, PACS, deliver, files, named, on_disk, purge, purge_of, reported_and_delivered, settings_of
 from road import Road, changed
 
 from node.annotations.truth import read_annotations
 from node.demo.studies import DemoStudy
+from node.retention.clock_doubt import ClockDoubt, quiet_for_days
 from node.retention.kept import AT_WORK, CORRECTED, NOT_COMMITTED, NOT_DELIVERED, NOT_SENT_ANYWHERE, Keeping
 from node.retention.plan import plan
 from node.retention.rules import Part
+from node.store.clock import ClockWatch
 from node.store.states import DeliveryState, StudyState
 from node.store.tables import AuditEvent, Delivery, DoomedFile, Instance, Study
 
@@ -277,3 +281,41 @@ def test_a_purge_that_is_cut_off_is_finished_by_the_next_and_rows_never_name_a_d
     assert named(road) <= on_disk(road)
     purge(road, refused_days=1)  # what was begun is finished, whatever the settings say now
     assert named(road) == on_disk(road)
+
+
+@pytest.mark.parametrize("destroyed", ["set ahead", "wrong at the start"])
+def test_a_clock_that_is_years_ahead_deletes_nothing_until_a_person_has_looked(
+    road: Road, mammogram_study: DemoStudy, destroyed: str
+) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    ran = Clock(0.0)
+    watch = ClockWatch(road.clock, ran)
+    with road.sessions.begin() as session:
+        doubt = ClockDoubt(watch, quiet_for_days(session, road.clock()))
+    purging = replace(purge_of(road, images_days=30), doubt=doubt.why)
+    assert purging.by_age().size.files == 0
+    after_days(road, 3650)  # and the machine ran for no second of it
+    if destroyed == "wrong at the start":
+        with road.sessions.begin() as session:
+            doubt = ClockDoubt(ClockWatch(road.clock, ran), quiet_for_days(session, road.clock()))
+        purging = replace(purging, doubt=doubt.why)
+    assert doubt.why()
+    assert purging.by_age().size.files == 0
+    road.receive(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3", StudyInstanceUID="1.2.4"))
+    assert purging.by_age().size.files == 0, "also once something came"
+    assert files(road, "archive")
+    assert purge(road, images_days=30).size.files == 8, "a person's own command"
+
+
+def test_a_clock_that_runs_and_a_node_that_receives_are_in_no_doubt(road: Road, mammogram_study: DemoStudy) -> None:
+    ran = Clock(0.0)
+    with road.sessions.begin() as session:
+        doubt = ClockDoubt(ClockWatch(road.clock, ran), quiet_for_days(session, road.clock()))
+    reported_and_delivered(road, *mammogram_study.files)
+    ran.seconds = 61
+    for _ in range(20):
+        after_days(road, 0.9)
+        ran.seconds += 0.9 * DAY_S
+        assert doubt.why() == ""
+    with road.sessions.begin() as session:
+        assert quiet_for_days(session, road.clock()) is None

@@ -8,14 +8,18 @@ import pytest
 from assessing import overall, report
 from keeping import DAY_S, deliver, files, named, on_disk, purge, reported_and_delivered, settings_of
 from pydicom import Dataset, dcmread
+from readings import DEVICE
 from road import Road, changed, texts
+from simple_models import BUNDLE
 
 from dicom_io.network.answers import Status
 from dicom_io.results.profiles import PROFILES
 from models.birads.calibration import Level
 from models.types.birads import Category
 from node.agreement.stats import gather
+from node.archive.layout import ACKNOWLEDGEMENT, answer_to
 from node.delivery.outbox import ResultDestination
+from node.delivery.rejection import RejectionWriter
 from node.demo.studies import DemoStudy
 from node.operations.exam import exam_or_why
 from node.operations.resend import CannotResend, resend
@@ -250,3 +254,50 @@ def test_scores_of_purged_studies_still_count_in_the_agreement(road: Road, mammo
     purge(road, images_days=30)
     assert not files(road, "readings")
     assert compared() == before
+
+
+def reject(road: Road) -> int:
+    destination = ResultDestination("pacs", PROFILES["ohif"], rejection_notes=True)
+    return RejectionWriter(destination, False, road.sessions, road.data_dir, DEVICE, BUNDLE, road.clock).write_notes()
+
+
+def test_results_about_purged_images_are_not_taken_back_by_a_late_image(road: Road, mammogram_study: DemoStudy) -> None:
+    *first, late = mammogram_study.files
+    purged(road, *first)
+    road.all_of_it(late)
+    deliver(road)
+    assert reject(road) == 0
+    all_of_it(road, *first)  # all images are here again: the whole report replaces the one before
+    deliver(road)
+    assert reject(road) == 1
+
+
+@pytest.mark.parametrize("kind", ["fhir", "oru"])
+def test_a_message_after_a_purge_withdraws_nothing_that_was_found_in_purged_images(
+    tmp_path: Path, mammogram_study: DemoStudy, kind: str
+) -> None:
+    *first, late = mammogram_study.files
+    road = Road(tmp_path, profile=kind)
+    reported_and_delivered(road, *first)
+    road.clock.seconds += 31 * DAY_S
+    purge(road, images_days=30)
+    road.all_of_it(late)
+    with read_only(road.sessions) as session:
+        newest = session.query(Result).order_by(Result.id.desc()).first()
+        assert newest.revision == 2
+        message = (road.data_dir / newest.path).read_bytes()
+    assert b"entered-in-error" not in message
+    assert not [line for line in message.split(b"\r") if line.startswith(b"OBX") and line.split(b"|")[11] == b"D"]
+    assert b"deleted from this node since it was read" in message
+
+
+def test_what_a_destination_answered_goes_with_the_result(road: Road, mammogram_study: DemoStudy) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    with read_only(road.sessions) as session:
+        first = session.query(Result).order_by(Result.id).first()
+        answer = answer_to(road.data_dir / first.path, "pacs", ACKNOWLEDGEMENT)
+    answer.write_text("MSA|AE|")
+    road.clock.seconds += 31 * DAY_S
+    purge(road, results_days=30)
+    assert not answer.exists()
+    assert not (road.data_dir / "results/1").exists()
