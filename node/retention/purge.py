@@ -151,7 +151,7 @@ def _told(done: Purged) -> Purged:
 def refused_reports(session: Session, before: float) -> list[Instance]:
     """The reports that were refused, came before a time and are kept still."""
     kept = Instance.refusal.is_not(None), Instance.purged_at.is_(None), Instance.received_at < before
-    return list(session.scalars(select(Instance).where(*kept).order_by(Instance.study_id, Instance.id).limit(1000)))
+    return list(session.scalars(select(Instance).where(*kept).order_by(Instance.received_at).limit(1000)))
 
 
 def old_files(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:

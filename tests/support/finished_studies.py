@@ -11,6 +11,7 @@ from sqlalchemy import CTE, ColumnElement, Connection, Engine, String, cast, fun
 from sqlalchemy.orm import Session
 
 from config.peers import DicomDestination
+from config.settings import Settings
 from dicom_io.device import Device
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.network.peer import Peer
@@ -19,6 +20,7 @@ from dicom_io.results.outputs import contents_of
 from dicom_io.results.profiles import PROFILES, ResultKind
 from models.types.reading import BundleId
 from node.archive.space import Space
+from node.audit.actors import retention as by_node
 from node.delivery.backoff import RetryPolicy
 from node.delivery.commitment import Commitment
 from node.delivery.deliverer import Deliverer
@@ -28,6 +30,7 @@ from node.delivery.rejection import RejectionWriter
 from node.operations.status import count_studies
 from node.operations.studies import StudyFilter, find_studies
 from node.peers import commitment_request
+from node.retention.purge import Purge
 from node.store.clock import follow
 from node.store.database import Sessions, read_only
 from node.store.queue import claim
@@ -104,6 +107,13 @@ def repeated(sessions: Sessions, data_dir: Path, now: float = NOW) -> dict[str, 
         "rejection notes": rejection.run,
         "counts of sources": lambda: ask_sources(sessions, {"PACS": lambda uid: None}, 10, now),
         "the clock was set": lambda: in_transaction(lambda session: follow(session, 3600, now, 1)),
+        "retention: nothing is old enough": Purge(
+            sessions,
+            Settings.model_validate({"data_dir": data_dir, "retention": _AGES}),
+            lambda: now,
+            lambda: 0,
+            by_node(),
+        ).by_age,
         "free space": Space([], data_dir, 0, None).refusal,
         "status: unfinished studies": status,
         "status: deliveries without a destination": without_a_destination,
@@ -111,6 +121,7 @@ def repeated(sessions: Sessions, data_dir: Path, now: float = NOW) -> dict[str, 
 
 
 _POLICY = RetryPolicy(30, 3600, 72 * 3600)
+_AGES = {f"{part}_days": 36_500 for part in ("images", "not_read", "quarantine", "readings", "results", "refused")}
 
 
 def _write_one(session: Session) -> None:

@@ -84,7 +84,7 @@ def test_it_takes_as_many_steps_with_twenty_times_as_many_finished_studies(
 
 @pytest.mark.parametrize("name", sorted(NAMES - {"status: unfinished studies"}))
 def test_it_scans_no_table(many: Engine, name: str) -> None:
-    tables = {*Table.metadata.tables}
+    tables = {*Table.metadata.tables} - {"doomed_file"}  # of what is being deleted at this moment
     scanned = [plan for plan in plans(many, name) if plan.startswith("SCAN") and plan.split()[1] in tables]
     assert scanned == []
 
