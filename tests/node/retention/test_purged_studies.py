@@ -18,6 +18,7 @@ from models.birads.calibration import Level
 from models.types.birads import Category
 from node.agreement.stats import gather
 from node.archive.layout import ACKNOWLEDGEMENT, answer_to
+from node.audit.actors import command_line
 from node.delivery.outbox import ResultDestination
 from node.delivery.rejection import RejectionWriter
 from node.demo.studies import DemoStudy
@@ -188,7 +189,7 @@ def test_what_is_asked_of_a_purged_study_says_that_it_is_purged(road: Road, mamm
     with road.sessions.begin() as session:
         session.query(Job).first().state = JobState.FAILED
     with road.sessions.begin() as session, pytest.raises(ImagesPurged, match="its images were purged on"):
-        retry(session, settings_of(road), 1, road.clock(), "the command line")
+        retry(session, settings_of(road), 1, road.clock(), command_line())
 
 
 def test_the_readings_alone_can_be_made_anew_by_a_person(road: Road, mammogram_study: DemoStudy) -> None:
@@ -196,7 +197,7 @@ def test_the_readings_alone_can_be_made_anew_by_a_person(road: Road, mammogram_s
     with pytest.raises(CannotReread, match="`mammo-node retry 1` has its images read again"):
         reread(road.sessions, road.data_dir, 1, None, 1, lambda *_: None)
     with road.sessions.begin() as session:
-        retry(session, settings_of(road), 1, road.clock(), "the command line")
+        retry(session, settings_of(road), 1, road.clock(), command_line())
     road.all_of_it()
     assert len(files(road, "readings")) == 4
     assert road.study().revision == 2
