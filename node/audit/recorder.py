@@ -4,7 +4,7 @@
     2. the lines are appended to the trail, durably;
     3. the events are deleted, and how far the trail was written is stored.
 
-After a kill between these, the numbers say which events have their lines.
+After a kill between these, an event has its line if the line of its number is the one that the event makes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from dicom_io.audit.codes import RECORDING_STARTED, RECORDING_STOPPED, SECURITY_ALERT, URI, Coded
+from dicom_io.audit.codes import (
+    OBJECT_ATTRIBUTES_CHANGED,
+    RECORDING_STARTED,
+    RECORDING_STOPPED,
+    SECURITY_ALERT,
+    URI,
+    Coded,
+)
 from dicom_io.audit.message import Action, AuditedObject, AuditMessage, AuditSource, alike, together
 from dicom_io.audit.syslog import syslog_message
 from node.audit.actors import this_process
 from node.audit.events import MESSAGES, enter
-from node.audit.trail import EMPTY, Head, Trail
+from node.audit.security_events import enter_alert
+from node.audit.trail import EMPTY, Head, Line, Trail, TrailReader
 from node.store.database import Sessions, read_only
 from node.store.tables import AuditEvent, AuditTrail
 
@@ -90,41 +98,58 @@ class Recorder:
         with read_only(self.sessions) as session:
             if session.scalar(select(AuditEvent.id).limit(1)) is None:
                 return False
-        there = self.trail.head() or EMPTY
-        rows, known = self._numbered(there)
-        if not rows:
-            return False
-        missing = [row for row in rows if _number(row) > there.lines]
-        head = there
-        if missing:
-            lines = [self._line(number, [*group]) for number, group in groupby(missing, key=_number)]
-            head = self.trail.append(lines, _before(_number(missing[0]), there, known), self.now())
-        with self.sessions.begin() as session:
-            session.execute(delete(AuditEvent).where(AuditEvent.line <= head.lines))
-            stored = _stored(session)
-            stored.lines, stored.digest = head.lines, head.digest
+        rows, after = self._numbered(self.trail.head() or EMPTY)
+        if rows:
+            lines = [self._line(number, [*group]) for number, group in groupby(rows, key=_number)]
+            head = self.trail.append(lines, after, self.now())
+            with self.sessions.begin() as session:
+                _wrote(session, head)
         return True
 
     def _numbered(self, there: Head) -> tuple[list[AuditEvent], Head]:
-        """The next events, by the numbers of their lines: those that have one since before a kill, or the next ones,
-        which get theirs. And how far the database knows the trail."""
+        """The next events, which get the numbers of their lines, and what they follow."""
         with self.sessions.begin() as session:
-            stored = _stored(session)
-            rows = list(session.scalars(select(AuditEvent).where(AuditEvent.line.is_not(None))))
-            if not rows:
-                rows = list(session.scalars(select(AuditEvent).order_by(AuditEvent.id).limit(AT_ONCE)))
-                number = max(stored.lines, there.lines)
-                for group in _lines_of(rows):
-                    number += 1
-                    for row in group:
-                        row.line = number
-            return sorted(rows, key=lambda row: (_number(row), row.id)), Head(stored.lines, stored.digest)
+            self._finish_after_a_kill(session, there)
+            known = stored_head(session)
+            if there.lines > known.lines or (there.lines == known.lines and there.digest != known.digest):
+                self._tell_of_strangers(session, known, there)
+            rows = list(session.scalars(select(AuditEvent).order_by(AuditEvent.id).limit(AT_ONCE)))
+            last = max(known.lines, there.lines)
+            for number, group in enumerate(_lines_of(rows), last + 1):
+                for row in group:
+                    row.line = number
+            # They follow what the node wrote, whatever the files have: strangers' lines break the chain for ever.
+            return sorted(rows, key=lambda row: (_number(row), row.id)), Head(last, known.digest)
+
+    def _finish_after_a_kill(self, session: Session, there: Head) -> None:
+        """Events that had got numbers: those whose lines were appended are deleted, and the others get new numbers."""
+        being_written = lines_being_written(session, self.site)
+        if not being_written:
+            return
+        head, found = stored_head(session), dict[int, Line]()
+        for line in TrailReader(self.trail, head.lines).next_lines(there.lines):
+            found.setdefault(line.number, line)
+        for number, xml in being_written.items():
+            here = found.get(number)
+            if here is None or here.xml != xml or not here.follows(Head(number - 1, head.digest)):
+                break
+            head = here.head
+        _wrote(session, head)
+        session.execute(update(AuditEvent).values(line=None))
+
+    def _tell_of_strangers(self, session: Session, known: Head, there: Head) -> None:
+        """The files end with lines that the node did not write."""
+        says = f"line {known.lines} is another than the node wrote"
+        if there.lines > known.lines:
+            says = f"the node wrote {known.lines} lines, and there are more, up to line {there.lines}"
+        log.error("the audit trail was changed, or the database is an older one: %s", says)
+        where, says = self.trail.folder.as_uri(), f"the audit trail was changed: {says}"
+        enter_alert(session, OBJECT_ATTRIBUTES_CHANGED, where, says, self.now(), is_serious=True)
 
     def _line(self, number: int, rows: Sequence[AuditEvent]) -> str:
-        message = together([MESSAGES.validate_python(row.message) for row in rows])
-        host = rows[0].host
-        xml = message.xml(AuditSource(host, self.site))
-        return syslog_message(xml, at=message.at, host=host, process=os.getpid(), number=number)
+        at = max(row.at for row in rows)
+        xml = _xml(rows, self.site)
+        return syslog_message(xml, at=at, host=rows[0].host, process=os.getpid(), number=number)
 
 
 def stored_head(session: Session) -> Head:
@@ -133,12 +158,32 @@ def stored_head(session: Session) -> Head:
     return EMPTY if stored is None else Head(stored.lines, stored.digest)
 
 
+def lines_being_written(session: Session, site: str) -> dict[int, str]:
+    """The lines that may be in the files, and that the database does not know as written: their numbers, and XML."""
+    rows = session.scalars(select(AuditEvent).where(AuditEvent.line.is_not(None)))
+    in_order = sorted(rows, key=lambda row: (_number(row), row.id))
+    return {number: _xml([*group], site) for number, group in groupby(in_order, key=_number)}
+
+
 def _stored(session: Session) -> AuditTrail:
     stored = session.get(AuditTrail, _ONE_ROW)
     if stored is None:
         stored = AuditTrail(id=_ONE_ROW, lines=EMPTY.lines, digest=EMPTY.digest)
         session.add(stored)
     return stored
+
+
+def _wrote(session: Session, head: Head) -> None:
+    """The lines up to the head are in the files."""
+    session.execute(delete(AuditEvent).where(AuditEvent.line <= head.lines))
+    stored = _stored(session)
+    stored.lines, stored.digest = head.lines, head.digest
+
+
+def _xml(rows: Sequence[AuditEvent], site: str) -> str:
+    """The message of the events of a line."""
+    message = together([MESSAGES.validate_python(row.message) for row in rows])
+    return message.xml(AuditSource(rows[0].host, site))
 
 
 def _lines_of(rows: Sequence[AuditEvent]) -> list[list[AuditEvent]]:
@@ -153,11 +198,3 @@ def _lines_of(rows: Sequence[AuditEvent]) -> list[list[AuditEvent]]:
 
 def _number(row: AuditEvent) -> int:
     return row.line or 0
-
-
-def _before(number: int, there: Head, known: Head) -> Head:
-    """What line `number` follows: the last line of the trail, or, where that was cut, the one that the database
-    knows."""
-    if there.lines == number - 1:
-        return there
-    return known if known.lines == number - 1 else Head(number - 1, EMPTY.digest)

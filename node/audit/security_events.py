@@ -39,7 +39,7 @@ def enter_alert(
     *,
     by: Actor | None = None,
     id_type: Coded = URI,
-    refused: bool = False,
+    is_serious: bool = False,
 ) -> None:
     """Security Alert.
 
@@ -48,17 +48,17 @@ def enter_alert(
         subject: an address, a URI or a name; of the kind that `id_type` says.
         says: the nature of the alert.
         by: who did it, if it is somebody.
-        refused: something was refused; otherwise the alert informs.
+        is_serious: something was refused or tampered with; otherwise the alert informs.
     """
     about = AuditedObject(subject, id_type, "2", _SECURITY_RESOURCE, details=(("Alert Description", says),))
     who = (this_process(),) if by is None else (this_process(), by.participant(is_requestor=False))
-    outcome = Outcome.SERIOUS if refused else Outcome.SUCCESS
+    outcome = Outcome.SERIOUS if is_serious else Outcome.SUCCESS
     enter(session, AuditMessage(SECURITY_ALERT, Action.EXECUTE, now, who, (about,), (kind,), outcome))
 
 
 def enter_refused(session: Session, kind: Coded, address: str, says: str, now: float) -> None:
     """Security Alert: an application at an address was refused."""
-    enter_alert(session, kind, address, says, now, id_type=NODE_ID, refused=True)
+    enter_alert(session, kind, address, says, now, id_type=NODE_ID, is_serious=True)
 
 
 def enter_log_used(session: Session, folder: Path, by: Actor, now: float) -> None:

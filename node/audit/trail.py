@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,6 +58,12 @@ class Line:
     @property
     def head(self) -> Head:
         return Head(self.number, self.digest)
+
+    @property
+    def xml(self) -> str:
+        """The audit message in the syslog message; "" if there is none."""
+        _, begin, rest = self.message.partition("<AuditMessage")
+        return begin + rest
 
 
 def digest_of(before: str, number: int, message: str) -> str:
@@ -188,12 +194,16 @@ class Verified:
     fault: str = ""
 
 
-def verify(trail: Trail, known: Head, first_line: int = 1) -> Verified:
+def verify(
+    trail: Trail, known: Head, being_written: Mapping[int, str], until: int | None = None, first_line: int = 1
+) -> Verified:
     """Verifies that each line follows from the one before, up to the first that does not, and that the last one is the
     one that the database knows.
 
     Args:
         known: how far the trail was written, as the database has it.
+        being_written: the lines behind it that a kill may have left in the files: their numbers, and their XML.
+        until: the last line of that moment: later ones are held against the line before alone.
         first_line: the number of the first line that should be there: 1, unless earlier files were moved away. It
             cannot be checked against the one before.
     """
@@ -206,8 +216,12 @@ def verify(trail: Trail, known: Head, first_line: int = 1) -> Verified:
         if line.number != head.lines + 1:
             return Verified(head, f"{file.name}: after line {head.lines} comes line {line.number}: {_gap(line, head)}")
         if head.digest and not line.follows(head):
-            says = "it, or the line before, was changed"
+            says = "it was changed, or the lines before are not those that the node wrote"
             return Verified(head, f"{file.name}: line {line.number} does not follow from the one before: {says}")
+        is_new = line.number > known.lines and (until is None or line.number <= until)
+        if is_new and being_written.get(line.number) != line.xml:
+            says = "the database does not know it: somebody else wrote it, or the database is an older one"
+            return Verified(head, f"{file.name}: line {line.number}: {says}")
         head = line.head
         if line.number == known.lines:
             was_there = True

@@ -41,16 +41,17 @@ def verify_trail(
     from config.settings import load
     from node.archive.layout import AUDIT_SENT
     from node.audit.copies import compare
-    from node.audit.recorder import stored_head
+    from node.audit.recorder import lines_being_written, stored_head
     from node.audit.sender import last_sent
-    from node.audit.trail import verify
+    from node.audit.trail import EMPTY, verify
     from node.store.database import read_only
 
     settings = load(config)
     sessions, trail = _used_trail(settings)
-    with read_only(sessions) as session:
-        known = stored_head(session)
-    found = verify(trail, known, first)
+    with trail.alone(), read_only(sessions) as session:
+        known, until = stored_head(session), (trail.head() or EMPTY).lines
+        being_written = lines_being_written(session, settings.installation.institution_name)
+    found = verify(trail, known, being_written, until, first)
     if found.fault:
         raise CommandFailed(f"{trail.folder}: {found.fault}. Lines {first} to {found.head.lines} are as written.")
     lines = counted(found.head.lines - first + 1, "line")
@@ -92,7 +93,10 @@ def _used_trail(settings: Settings) -> tuple[Sessions, Trail]:
 
 
 def _in_short(line: Line) -> str:
-    message = ElementTree.fromstring(line.message[line.message.index("<AuditMessage") :])
+    try:
+        message = ElementTree.fromstring(line.xml)
+    except ElementTree.ParseError:
+        return f"{line.number}  not an audit message: `mammo-node audit verify` says whether the line was changed"
     event = message.find("EventIdentification")
     kinds = [code.get("originalText", "") for code in message.iterfind("EventIdentification/*[@csd-code]")]
     people = [_named(who) for who in message.iterfind("ActiveParticipant")]

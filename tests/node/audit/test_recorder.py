@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,10 +14,11 @@ from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session
 
 from dicom_io.audit.codes import INSTANCES_TRANSFERRED, USER_AUTHENTICATION
-from dicom_io.audit.message import Action, AuditMessage, Participant, patient_object, study_object
+from dicom_io.audit.message import Action, AuditMessage, AuditSource, Participant, patient_object, study_object
+from dicom_io.audit.syslog import syslog_message
 from node.audit.events import enter
-from node.audit.recorder import Recorder, stored_head
-from node.audit.trail import Trail, verify
+from node.audit.recorder import Recorder, lines_being_written, stored_head
+from node.audit.trail import EMPTY, Head, Trail, verify
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.tables import AuditEvent
 
@@ -68,7 +70,23 @@ def record_for_ever(written: Recorder, sessions: Sessions, name: str) -> None:
 def assert_whole(sessions: Sessions, written: Recorder) -> None:
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(AuditEvent)) == 0
-        assert verify(written.trail, stored_head(session)).fault == ""
+    assert fault(sessions, written.trail) == ""
+
+
+def fault(sessions: Sessions, trail: Trail) -> str:
+    with sessions() as session:
+        return verify(trail, stored_head(session), lines_being_written(session, "A hospital")).fault
+
+
+def forge(trail: Trail, *users: str, after: Head | None = None) -> None:
+    """Appends lines as the node writes them, or writes all anew."""
+    if after == EMPTY:
+        trail.files()[0].unlink()
+    head = after or trail.head() or EMPTY
+    xml = [sign_in(user).xml(AuditSource("node", "A hospital")) for user in users]
+    numbered = enumerate(xml, head.lines + 1)
+    lines = [syslog_message(one, at=NOON, host="node", process=1, number=number) for number, one in numbered]
+    trail.append(lines, head, NOON)
 
 
 def test_events_are_lines_in_their_order_and_hold_against_the_schema(sessions: Sessions, tmp_path: Path) -> None:
@@ -131,8 +149,72 @@ def test_a_trail_that_was_cut_is_continued_behind_the_gap_and_says_so(
     again.record()
     assert "the audit trail was cut: its last line is 2, and 4 were written" in caplog.text
     assert [line.number for _, line in again.trail.lines() if line] == [1, 2, 5]
+    assert "lines 3 to 4 are missing" in fault(sessions, again.trail)
+
+
+def test_lines_that_somebody_else_appended_stay_a_fault_when_the_node_writes_on_and_are_in_its_trail(
+    sessions: Sessions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = recorder(sessions, tmp_path)
+    entered(sessions, sign_in("a"))
+    written.record()
+    forge(written.trail, "x", "y", "z")
+    assert "line 3: the database does not know it" in fault(sessions, written.trail)
+    entered(sessions, sign_in("b"))
+    written.record()
+    assert "the audit trail was changed, or the database is an older one: the node wrote 2 lines" in caplog.text
+    assert "line 6 does not follow from the one before" in fault(sessions, written.trail)
+    entered(sessions, sign_in("c"))
+    written.record()
+    assert "line 6 does not follow from the one before" in fault(sessions, written.trail)
+    assert users(written.trail) == ["a", "x", "y", "z", "b", "c"]
+    lines = [line.message for _, line in written.trail.lines() if line]
+    says = b64encode(b"the audit trail was changed: the node wrote 2 lines, and there are more, up to line 5").decode()
+    assert sum(says in line for line in lines) == 1
+    assert caplog.text.count("the audit trail was changed") == 1
+
+
+def test_a_trail_that_was_written_anew_stays_a_fault_when_the_node_writes_on(
+    sessions: Sessions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = recorder(sessions, tmp_path)
+    entered(sessions, *map(sign_in, ("a", "b")))
+    written.record()
+    forge(written.trail, "x", "y", "z", after=EMPTY)
+    entered(sessions, sign_in("c"))
+    written.record()
+    assert "line 3 is another than the node wrote" in caplog.text
+    assert "line 4 does not follow from the one before" in fault(sessions, written.trail)
+
+
+@pytest.mark.parametrize("lines", range(4))
+def test_no_event_is_lost_to_a_line_that_somebody_else_gave_its_number_while_the_node_was_killed(
+    sessions: Sessions, tmp_path: Path, caplog: pytest.LogCaptureFixture, lines: int
+) -> None:
+    """Killed after the events got their numbers, with so many of the lines written."""
+    killed = recorder(sessions, tmp_path)
+    killed.record()
+    entered(sessions, *map(sign_in, ("a", "b", "c")))
+    file = killed.trail.files()[0]
+    before = file.read_text()
+
+    def kill(_: Session) -> None:
+        if file.read_text() != before:
+            raise Killed
+
+    event.listen(sessions, "before_commit", kill)
+    with pytest.raises(Killed):
+        killed.record()
+    event.remove(sessions, "before_commit", kill)
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[: 1 + lines]))
+    forge(killed.trail, "x")
+    again = recorder(sessions, tmp_path)
+    again.record()
+    assert sorted(users(again.trail)) == ["a", "b", "c", "x"]
+    assert "there are more, up to line" in caplog.text
+    assert "does not follow from the one before" in fault(sessions, again.trail)
     with sessions() as session:
-        assert "lines 3 to 4 are missing" in verify(again.trail, stored_head(session)).fault
+        assert session.scalar(select(func.count()).select_from(AuditEvent)) == 0
 
 
 def test_two_processes_that_write_at_the_same_time_write_each_event_once(sessions: Sessions, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from audit_messages import trail_in
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.audit.trail import EMPTY, Head, Trail, TrailReader, verify
+from node.audit.trail import EMPTY, Head, Trail, TrailReader, Verified, verify
 
 DAY = 86400.0
 NOON = 1_800_014_400.0
@@ -37,7 +37,7 @@ def test_lines_of_several_days_follow_from_one_another_and_only_the_nodes_user_r
     head = written(trail, 2, head, NOON + DAY)
     head = written(trail, 1, head, NOON)  # the clock was set back
     assert [file.name for file in trail.files()] == ["2027-01-15.log", "2027-01-16.log"]
-    assert (head, verify(trail, head).fault, trail.head()) == (verify(trail, head).head, "", head)
+    assert (head, verify(trail, head, {}).fault, trail.head()) == (verify(trail, head, {}).head, "", head)
     assert {file.stat().st_mode & 0o777 for file in trail.files()} == {0o600}
     assert trail.folder.stat().st_mode & 0o777 == 0o700
 
@@ -52,7 +52,7 @@ def test_whatever_letter_is_changed_the_first_line_that_was_is_named(
     place %= len(lines[line]) - 1
     changed = lines[line][:place] + letter + lines[line][place + 1 :]
     rewritten(trail, [*lines[:line], changed, *lines[line + 1 :]])
-    found = verify(trail, head)
+    found = verify(trail, head, {})
     if changed == lines[line]:
         assert found.fault == ""
     else:
@@ -77,22 +77,40 @@ def test_whatever_letter_is_changed_the_first_line_that_was_is_named(
 def test_a_line_that_is_missing_cut_or_moved_is_named(trail: Trail, change, says: str) -> None:
     head = written(trail, 10)
     rewritten(trail, change(lines_of(trail)))
-    assert says in verify(trail, head).fault
+    assert says in verify(trail, head, {}).fault
 
 
 def test_lines_that_were_all_written_anew_are_found_by_what_the_database_knows(trail: Trail, tmp_path: Path) -> None:
     head = written(trail, 5)
     forged = trail_in(tmp_path / "forged")
     forged.append([f"<85>1 another {number}" for number in range(5)], EMPTY, NOON)
-    assert "line 5: the database knows another line of this number" in verify(forged, head).fault
-    assert verify(forged, EMPTY).fault == ""
+    assert "line 5: the database knows another line of this number" in verify(forged, head, {}).fault
+
+
+def test_lines_that_somebody_else_appended_in_a_right_chain_are_named(trail: Trail) -> None:
+    head = written(trail, 5)
+    written(trail, 3, head)
+    assert "line 6: the database does not know it: somebody else wrote it" in verify(trail, head, {}).fault
+
+
+def test_lines_that_a_kill_left_behind_what_the_database_knows_are_no_fault_and_others_are(trail: Trail) -> None:
+    head = trail.append(["<85>1 <AuditMessage>a</AuditMessage>", "<85>1 <AuditMessage>b</AuditMessage>"], EMPTY, NOON)
+    being_written = {1: "<AuditMessage>a</AuditMessage>", 2: "<AuditMessage>b</AuditMessage>"}
+    assert verify(trail, EMPTY, being_written) == Verified(head)
+    assert "line 2: the database does not know it" in verify(trail, EMPTY, {**being_written, 2: "another"}).fault
+
+
+def test_lines_that_the_node_writes_while_it_is_verified_are_no_fault(trail: Trail) -> None:
+    known = written(trail, 5)
+    head = written(trail, 2, known)
+    assert verify(trail, known, {}, until=5) == Verified(head)
 
 
 def test_a_trail_whose_older_files_were_moved_away_is_verified_from_a_line_on(trail: Trail) -> None:
     head = written(trail, 3, written(trail, 5), NOON + DAY)
     trail.files()[0].unlink()
-    assert "lines 1 to 5 are missing" in verify(trail, head).fault
-    assert verify(trail, head, first_line=6).fault == ""
+    assert "lines 1 to 5 are missing" in verify(trail, head, {}).fault
+    assert verify(trail, head, {}, first_line=6).fault == ""
 
 
 def test_a_line_that_a_kill_left_half_written_is_written_again_whole(trail: Trail) -> None:
@@ -101,7 +119,7 @@ def test_a_line_that_a_kill_left_half_written_is_written_again_whole(trail: Trai
         file.write("3 abcdef <85>1 mess")
     assert trail.head() == head
     head = written(trail, 1, head)
-    assert (verify(trail, head).fault, head.lines) == ("", 3)
+    assert (verify(trail, head, {}).fault, head.lines) == ("", 3)
 
 
 def test_lines_are_read_on_from_where_reading_ended_over_several_files(trail: Trail) -> None:
