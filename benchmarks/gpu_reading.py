@@ -50,7 +50,7 @@ from models.types.reading import ImageReading
 from node.demo.studies import CasesMissing, find_cases, make_studies
 from node.folder.reading import FolderLimits, FolderReading
 from node.reader.decoding import DecoderPool
-from node.reader.main import BATCH_ON_A_GPU
+from node.reader.executor import BATCH_ON_A_GPU
 
 VIEWS, QUICK = 4, 1
 STAGES = ("detect", "segment", "classify")

@@ -10,7 +10,11 @@
    known time, in which the processor is free, as while a GPU computes. Studies an hour, and the share that is reached
    of what would be possible without any queue.
 
-Both on SQLite and on PostgreSQL (Debian package postgresql-15), which writes to the disk at each commit as SQLite does.
+3. The same with 1, 2 and 4 actors of a Ray cluster on this machine (`--without-ray`: not), for a queue in SQLite. The
+   images' files go through Ray's object store, are decoded there, and the readings come back.
+
+The first two on SQLite and on PostgreSQL (Debian package postgresql-15), which writes to the disk at each commit as
+SQLite does.
 """
 
 from __future__ import annotations
@@ -32,36 +36,42 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import numpy as np
 from clock import Clock
+from cluster_models import bundle_of, install
 from finished_studies import DESTINATION, NOW, fill
 from postgresql import debian_postgresql
+from ray_cluster import RayCluster, ray_cluster
 from rich.console import Console
 from rich.table import Table
 from road import Road, changed
 from simple_models import OneMass, pipeline_of
 from small_studies import small_studies
-from sqlalchemy import Engine, event, func, select, update
+from sqlalchemy import Engine, Select, event, func, select, update
 
+from config.settings import load
 from models.types.mammogram import Mammogram
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
 from node.demo.studies import find_cases
 from node.reader.executor import OnReading, Outcome, Outcomes, Read
 from node.reader.images import ImageReader, ReadingLimits
+from node.reader.main import run_reader
 from node.store.database import open_database, read_only, sessions_of
 from node.store.states import JobKind, JobState, StudyState
-from node.store.tables import Instance, Job, Study
+from node.store.tables import ActorPoolState, Instance, Job, Study
 
 ROWS = (10, 1_000, 100_000)
 READERS = (1, 2, 4)
 IMAGE_S = 0.1
 """Of reading an image, where it is known: 9,000 studies of four images an hour with one reader."""
 IMAGES = 4
+SUPPORT = Path(__file__).parents[1] / "tests" / "support"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer studies")
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="finished studies in the database")
+    parser.add_argument("--without-ray", action="store_true", help="measure nothing on a Ray cluster")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     measured: dict[str, Any] = {"queue": {}, "readers": {}}
@@ -79,6 +89,8 @@ def main() -> None:
                 folder = scratch / f"{kind}-readers-{readers}"
                 url = server.fresh() if kind == "PostgreSQL" else f"sqlite:///{folder / 'queue.sqlite'}"
                 measured["readers"][f"{kind}, {readers}"] = reading_rate(url, folder, readers, readers * studies)
+        if not arguments.without_ray:
+            measured["actors"] = rates_on_ray(scratch, exam[0], studies)
     print(json.dumps(measured, indent=2)) if arguments.json else show(measured)
 
 
@@ -178,12 +190,7 @@ def reading_rate(url: str, folder: Path, readers: int, studies: int) -> dict[str
     folder.mkdir()
     engine = open_database(url)
     fill(engine, studies)
-    with engine.begin() as connection:
-        of_images = Job.kind == JobKind.READ_IMAGE
-        connection.execute(update(Job).where(of_images).values(state=JobState.WAITING, attempts=0, turn=Job.id))
-        connection.execute(update(Study).values(state=StudyState.CLOSED))
-        connection.execute(update(Instance).values(reading=None, masks_path=None))
-    analyse(engine)
+    let_all_wait(engine)
     engine.dispose()
     spawn = multiprocessing.get_context("spawn")
     ready, begin = spawn.Barrier(readers + 1), spawn.Event()
@@ -196,6 +203,21 @@ def reading_rate(url: str, folder: Path, readers: int, studies: int) -> dict[str
     for process in processes:
         process.join()
     took = time.perf_counter() - began
+    return rate_of(url, readers, studies, took)
+
+
+def let_all_wait(engine: Engine, **columns: Any) -> None:
+    """The images of finished studies wait to be read again."""
+    with engine.begin() as connection:
+        of_images = Job.kind == JobKind.READ_IMAGE
+        connection.execute(update(Study).values(state=StudyState.CLOSED))
+        connection.execute(update(Instance).values(reading=None, masks_path=None, **columns))
+        connection.execute(update(Job).where(of_images).values(state=JobState.WAITING, attempts=0, turn=Job.id))
+    analyse(engine)
+
+
+def rate_of(url: str, readers: int, studies: int, took: float) -> dict[str, float]:
+    """What was reached, once it is sure that each image was read once."""
     engine = open_database(url)
     with engine.connect() as connection:
         tokens = connection.execute(select(func.count(), func.max(Job.token)).where(Job.kind == JobKind.READ_IMAGE))
@@ -205,6 +227,52 @@ def reading_rate(url: str, folder: Path, readers: int, studies: int) -> dict[str
     engine.dispose()
     possible = IMAGES * studies * IMAGE_S / readers
     return {"studies an hour": 3600 * studies / took, "of what is possible": possible / took}
+
+
+def rates_on_ray(scratch: Path, image: Path, studies: int) -> dict[str, dict[str, float]]:
+    """As `reading_rate`, for each number of actors."""
+    bundle = bundle_of(scratch / "bundle", IMAGE_S, scratch / "marks")
+    with ray_cluster(1, cpus=max(READERS), paths=(install(scratch / "installed"), SUPPORT)) as cluster:
+        return {
+            f"{actors}": rate_on_ray(scratch / f"actors-{actors}", cluster, bundle, image, actors, actors * studies)
+            for actors in READERS
+        }
+
+
+def rate_on_ray(
+    folder: Path, cluster: RayCluster, bundle: Path, image: Path, actors: int, studies: int
+) -> dict[str, float]:
+    folder.mkdir()
+    url = f"sqlite:///{folder / 'queue.sqlite'}"
+    engine = open_database(url)
+    fill(engine, studies)
+    config = folder / "node.toml"
+    reader = f'[reader]\nexecutor = "ray"\nbundle = "{bundle}"\nbatch = {IMAGES}\n'
+    limits = f"min_actors = {actors}\nmax_actors = {actors}\n"
+    config.write_text(f'data_dir = "{folder}"\ndatabase_url = "{url}"\n{reader}{cluster.settings}{limits}')
+    process = multiprocessing.get_context("spawn").Process(target=run_reader, args=(load(config), "reader"))
+    process.start()
+    try:
+        wait_for(engine, select(ActorPoolState.worker).where(ActorPoolState.actors == actors), there=True)
+        began = time.perf_counter()
+        let_all_wait(engine, path=str(image))
+        open_jobs = Job.state.in_([JobState.WAITING, JobState.RUNNING])
+        wait_for(engine, select(Job.id).where(Job.kind == JobKind.READ_IMAGE, open_jobs).limit(1), there=False)
+        took = time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.join()
+        engine.dispose()
+    return rate_of(url, actors, studies, took)
+
+
+def wait_for(engine: Engine, rows: Select[Any], there: bool) -> None:
+    """Until there are such rows, or none."""
+    while True:
+        with engine.connect() as connection:
+            if bool(connection.execute(rows).first()) is there:
+                return
+        time.sleep(0.02)
 
 
 def read_all(url: str, folder: Path, number: int, ready: Any, begin: Any) -> None:
@@ -237,7 +305,12 @@ def show(measured: dict[str, Any]) -> None:
         rates.add_column(heading, justify="left" if not rates.columns else "right")
     for name, rate in measured["readers"].items():
         rates.add_row(name, f"{rate['studies an hour']:,.0f}", f"{rate['of what is possible']:.0%}")
-    Console().print(costs, rates)
+    by_ray = Table(title="Actors of a Ray cluster with the same models")
+    for heading in ("actors", "studies an hour", "of what is possible"):
+        by_ray.add_column(heading, justify="right")
+    for name, rate in measured.get("actors", {}).items():
+        by_ray.add_row(name, f"{rate['studies an hour']:,.0f}", f"{rate['of what is possible']:.0%}")
+    Console().print(costs, rates, *([by_ray] if by_ray.rows else []))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from config.mail import Mail
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.oidc import Oidc
 from config.peers import AnyDestination, AnySource, ByTls, Sender, WebService
+from config.ray import Ray
 from config.retention import Retention
 from config.tls import TlsListener
 from config.tracing import Tracing
@@ -81,6 +82,7 @@ class Reader(Section):
 
     bundle: str = "research-default"
     other_bundles: tuple[str, ...] = ()
+    executor: Literal["local", "ray"] = "local"
     device: Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or one device, such as cuda:0")] = "auto"
     batch: int | None = Field(default=None, ge=1)
     mixed_precision: bool = True
@@ -147,6 +149,7 @@ class Settings(BaseSettings):
     senders: tuple[Sender, ...] = ()
     closing: Closing = Closing()
     reader: Reader = Reader()
+    ray: Ray = Ray()
     bundles: Bundles = Bundles()
     birads: Birads = Birads()
     hl7: Hl7 = Hl7()
@@ -178,6 +181,15 @@ class Settings(BaseSettings):
     def _provider_knows_the_way_back(self) -> Settings:
         if self.oidc.issuer is not None and self.web.url is None:
             raise ValueError("oidc.issuer needs web.url: the provider sends browsers back there")
+        return self
+
+    @model_validator(mode="after")
+    def _cluster_is_known(self) -> Settings:
+        if self.reader.executor == "ray":
+            if self.ray.address is None:
+                raise ValueError('reader.executor = "ray" needs ray.address')
+            if self.reader.device.startswith("cuda:"):
+                raise ValueError(f'reader.device = "{self.reader.device}": with executor = "ray", Ray chooses the GPU')
         return self
 
     @model_validator(mode="after")
@@ -219,6 +231,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def reads_here(self) -> bool:
+        """Whether images are decoded and read on this machine, and not on a cluster."""
+        return self.reader.executor == "local"
+
+    @property
     def database(self) -> str:
         """The SQLAlchemy URL of the queue: `database_url`, or SQLite in the data folder."""
         return self.database_url or f"sqlite:///{self.data_dir / 'queue.sqlite'}"
@@ -254,6 +271,7 @@ def load(path: Path) -> Settings:
         "receiver": settings.receiver.beside(folder),
         "archive": settings.archive.beside(folder),
         "reader": settings.reader.beside(folder),
+        "ray": settings.ray.beside(folder),
         "bundles": settings.bundles.beside(folder),
         "hl7": settings.hl7.beside(folder),
         "web": settings.web.beside(folder),

@@ -193,7 +193,8 @@ def _clean_up(process: _Process) -> None:
     with process.sessions.begin() as session:
         lock_in_transaction(session, "cleaning up")  # several processes may start at the same time
         for part in WORKERS.keys() & process.parts:
-            give_back(session, process.worker(part), now, counts=True)
+            # An image that was read on a cluster did not kill this process.
+            give_back(session, process.worker(part), now, counts=part is not Part.READ or settings.reads_here)
         if process.name:
             give_back_of_the_ended(session, process.locks, now)
         if Part.REPORT in process.parts:
@@ -213,7 +214,9 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
         loops.append(Loop("the life of this process", partial(_stay_known, process)))
     if Part.READ in parts:
         worker = process.worker(Part.READ)
-        supervisor = ReaderSupervisor(run_reader, (settings, worker), process.sessions, worker, time.time)
+        supervisor = ReaderSupervisor(
+            run_reader, (settings, worker), process.sessions, worker, time.time, decodes=settings.reads_here
+        )
         loops.append(Loop("reader", supervisor.run))
     if Part.REPORT in parts:
         loops.append(Loop("reporter", _reporter(process, bundle).run))

@@ -12,13 +12,13 @@ from node.parts import life_of
 from node.store.locks import Locks
 from node.store.queue import give_back
 from node.store.states import JobState
-from node.store.tables import Job
+from node.store.tables import ActorPoolState, Job
 
 log = logging.getLogger(__name__)
 
 
 def give_back_of_the_ended(session: Session, locks: Locks, now: float) -> None:
-    """Puts the jobs whose worker's process has ended back into the queue; an attempt is counted.
+    """Puts the jobs whose worker's process has ended back into the queue; an attempt is counted. Forgets its actors.
 
     Args:
         now: UTC seconds since the epoch.
@@ -28,6 +28,9 @@ def give_back_of_the_ended(session: Session, locks: Locks, now: float) -> None:
         if worker is not None and _has_ended(worker, locks):
             count = give_back(session, worker, now, counts=True)
             log.warning("%s ended with %s claimed: given back", worker, counted(count, "job"))
+    for pool in session.scalars(select(ActorPoolState)).all():
+        if _has_ended(pool.worker, locks):
+            session.delete(pool)
 
 
 def _has_ended(worker: str, locks: Locks) -> bool:

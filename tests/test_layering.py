@@ -42,7 +42,8 @@ SETS_A_SWITCH = {
 }
 CHANGING = {"append", "add", "update", "setdefault", "extend", "insert", "pop", "clear", "remove", "discard"}
 # ultralytics reads its settings only from environment variables, at its import; so does torch's OpenMP its wait policy.
-SETS_VARIABLES = {"models/detectors/stock.py", "node/reader/threads.py"}
+# Ray reads its token and certificates only from there, when it is imported.
+SETS_VARIABLES = {"models/detectors/stock.py", "node/reader/cluster/connection.py", "node/reader/threads.py"}
 # Keys that are secrets of the installation: of the pseudonyms, and of the page's sessions.
 DRAWS_A_SECRET = {"node/annotations/pseudonyms.py", "node/web/tokens.py"}
 WALL_CLOCK = re.compile(r"time\.(time(_ns)?|localtime|gmtime|ctime)|(datetime|date)\.(now|today|utcnow)")
@@ -228,6 +229,35 @@ def test_each_adapter_imports_one_model_library_and_no_other_module_imports_any(
     used = {module.partition(".")[0] for module in imports(TREES[name])} & MODEL_LIBRARIES
     most = 2 if name in TWO_LIBRARIES else int(name.startswith("models/"))
     assert len(used) <= most, f"{name} imports {used}"
+
+
+PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
+# Ray deserialises by cloudpickle: the one exception (docs/security.md), and off unless it is set.
+USES_RAY = "node/reader/cluster/"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_only_the_cluster_s_modules_import_ray_and_nobody_loads_a_pickle(name):
+    """The spawned processes of the node itself are sent pickles by `multiprocessing`, from their own parent."""
+    used = {module.partition(".")[0] for module in imports(TREES[name])}
+    assert not used & PICKLES, f"{name} imports {used & PICKLES}"
+    assert "ray" not in used or name.startswith(USES_RAY), f"{name} imports Ray"
+    for node in ast.walk(TREES[name]):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="load", value=ast.Name(id="np")), keywords=keywords):
+                allowed = {keyword.arg: ast.unparse(keyword.value) for keyword in keywords}
+                assert allowed.get("allow_pickle", "False") == "False", f"{name}:{node.lineno} loads pickles"
+            case ast.Call(func=ast.Attribute(attr="load", value=ast.Name(id="torch")), keywords=keywords):
+                allowed = {keyword.arg: ast.unparse(keyword.value) for keyword in keywords}
+                assert allowed.get("weights_only") == "True", f"{name}:{node.lineno} loads pickles"
+
+
+def test_the_process_that_hands_images_to_a_cluster_never_imports_torch():
+    code = "import sys, node.reader.main, node.reader.cluster.pool, node.reader.cluster.actor; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = ran.stdout.split()
+    assert "node.reader.cluster.actor" in loaded
+    assert not {"torch", "ray"} & {*loaded}
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from node.intake.limited_senders import LimitedSenderView
     from node.intake.refused_classes import RefusedClassView
+    from node.operations.cluster import ActorsView
     from node.operations.machine import CheckResult
     from node.operations.status import StudyCounts, StudyView
     from node.operations.studies import StudyPage
@@ -70,6 +71,7 @@ def status(
     from node.delivery.orphaned import orphaned
     from node.intake.limited_senders import limited_senders
     from node.intake.refused_classes import refused_classes
+    from node.operations.cluster import view_actors
     from node.operations.machine import faults
     from node.operations.sending import sending_words
     from node.operations.status import count_studies
@@ -90,6 +92,7 @@ def status(
             limited_senders(session),
             sending_words(session, settings, time.time()),
             _retention(session, settings),
+            [] if settings.reads_here else view_actors(session),
         )
     if as_json:
         values = {
@@ -99,6 +102,7 @@ def status(
             "stranded": around.stranded,
             "sending": around.sending,
             "retention": around.retention,
+            "actors": [asdict(view) for view in around.actors],
             **asdict(around.counts),
             "older": found.older,
             "studies": [asdict(view) for view in reversed(found.studies)],
@@ -126,6 +130,7 @@ class Around:
     limited_senders: Sequence[LimitedSenderView]
     sending: Mapping[str, str]
     retention: Mapping[str, str]
+    actors: Sequence[ActorsView]
 
 
 def _retention(session: Session, settings: Settings) -> dict[str, str]:
@@ -156,6 +161,8 @@ def _beside(around: Around) -> Iterator[str]:
 
     for fault in around.faults:
         yield f"FAULT of this machine, {fault.about}: {fault.says}"
+    for pool in around.actors:
+        yield f"Ray, {pool.worker}: {pool.words}" if not pool.fault else f"FAULT of the Ray cluster: {pool.fault}"
     yield f"Studies: {', '.join(f'{count} {state}' for state, count in around.counts.counts.items())}"
     if around.counts.nothing_read:
         yield f"Nothing was read of {counted(around.counts.nothing_read, 'reported study', 'reported studies')}"

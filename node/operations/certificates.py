@@ -47,6 +47,8 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
         yield "hl7.tls", settings.hl7.tls.certificate
     if settings.web.certificate is not None:
         yield "the page", settings.web.certificate
+    if settings.ray.tls is not None:
+        yield "ray.tls", settings.ray.tls.certificate
     for kind, peers in (("destination", settings.destinations), ("source", settings.sources)):
         for peer in peers:
             if isinstance(peer, WebService):

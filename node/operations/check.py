@@ -25,6 +25,7 @@ from node.delivery.fhir_server import fhir_echo
 from node.delivery.mllp import mllp_connects
 from node.mail.server import MailRefused, mail_echo
 from node.operations.certificates import certificates
+from node.operations.cluster import cluster_answers
 from node.operations.machine import CheckResult, database, descriptors, disk, reference, weights
 from node.operations.provider import ProviderUnusable, provider_echo
 from node.peers import committing, dicom_peer, own_listener, web_peer
@@ -39,11 +40,12 @@ NO_DESTINATION = CheckResult(
 
 def checks(settings: Settings) -> list[Check]:
     """All checks: who may send, where results go, whether a translation is not reviewed, database, disk, weights,
-    the reader's threads unless they are set, the reference set, the far side of the archive and the device if they are
-    named, each destination, its
-    storage commitment and its transfer syntaxes, each webhook, each source, the mail server, the address for HL7
-    messages, the provider of the page's accounts, and the page's address."""
-    device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
+    the reader's threads unless they are set, the Ray cluster where images are read on one, the reference set, the far
+    side of the archive and the device if they are named, each destination, its storage commitment and its transfer
+    syntaxes, each webhook, each source, the mail server, the address for HL7 messages, the provider of the page's
+    accounts, and the page's address."""
+    reads_here = settings.reads_here
+    device = [lambda: device_is_there(settings)] if reads_here and settings.reader.device.startswith("cuda") else []
     return [
         lambda: senders_reach_it(settings),
         *([] if settings.destinations else [lambda: NO_DESTINATION]),
@@ -52,7 +54,8 @@ def checks(settings: Settings) -> list[Check]:
         lambda: disk(settings),
         lambda: descriptors(settings),
         lambda: weights(settings),
-        *([lambda: threads(settings)] if settings.reader.threads is None and not device else []),
+        *([lambda: threads(settings)] if reads_here and settings.reader.threads is None and not device else []),
+        *([] if reads_here else [lambda: cluster_answers(settings)]),
         *([lambda: reference(settings)] if settings.reader.reference is not None else []),
         *([lambda: far_side_keeps(settings)] if settings.archive.copy_to is not None else []),
         *device,

@@ -13,6 +13,7 @@ from models.types.words import counted
 from node.archive.copies import not_copied
 from node.delivery.orphaned import orphaned, waiting_for
 from node.operations.certificates import certificates
+from node.operations.cluster import view_actors
 from node.operations.day import Day, DestinationWord, destination_words, view_day
 from node.operations.drift import drift
 from node.operations.machine import CheckResult, disk
@@ -85,7 +86,13 @@ def _needs(
     if day.to_read and not day.being_read and _waits_since(session) < now - STALLED_S:
         says = f"{counted(day.to_read, 'image')} {'waits' if day.to_read == 1 else 'wait'}, and none is being read"
         if (day.last_read_at or 0) < now - STALLED_S:
-            yield Need("reader", says, "The reader does not start, or ends again: the node's log says why.")
+            faults = [pool.fault for pool in view_actors(session) if pool.fault]
+            cure = (
+                f"Mend it: {faults[0]}."
+                if faults
+                else "The reader does not start, or ends again: the node's log says why."
+            )
+            yield Need("reader", says, cure)
     patience = {of.name: of.dead_after_s for of in (*settings.destinations, *settings.webhooks)}
     for word in destinations:
         if word.waiting and word.error:

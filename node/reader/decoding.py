@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -111,9 +111,26 @@ def decode(path: Path, max_image_pixels: int) -> Mammogram:
         NotReadable: the file is missing, may not be read, or cannot be decoded.
         OSError, MemoryError: a temporary fault of the machine (faults.py).
     """
-    try:
+    with archive_faults():
         image = read_mammogram(path, max_image_pixels)
         expected = chest_wall_side(read_header(path))
+    seen = breast_side(image.pixels)
+    if expected is not None and seen is not None and seen != expected:
+        warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
+        return replace(image, warnings=(*image.warnings, warning))
+    return image
+
+
+@contextmanager
+def archive_faults() -> Iterator[None]:
+    """What is wrong with a file of the archive, in words.
+
+    Raises:
+        NotReadable: it is missing or may not be read.
+        OSError: a temporary fault of the machine (faults.py).
+    """
+    try:
+        yield
     except FileNotFoundError as error:
         raise NotReadable("its file is gone from the archive: send it again") from error
     except PermissionError as error:
@@ -124,8 +141,3 @@ def decode(path: Path, max_image_pixels: int) -> Mammogram:
         raise NotReadable(
             f"its file in the archive cannot be read, {describe_fault(error)}: mend that, then retry"
         ) from error
-    seen = breast_side(image.pixels)
-    if expected is not None and seen is not None and seen != expected:
-        warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
-        return replace(image, warnings=(*image.warnings, warning))
-    return image

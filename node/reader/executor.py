@@ -12,6 +12,9 @@ from typing import Protocol, TypeAlias
 
 from models.types.reading import ImageReading
 
+BATCH_ON_A_CPU, BATCH_ON_A_GPU = 1, 16
+"""Images of a batch, where the settings do not say how many."""
+
 
 @dataclass(frozen=True)
 class Read:

@@ -45,6 +45,8 @@ class ReaderSupervisor:
         target: the reader's main function and its arguments; both must be picklable.
         worker: the name in its leases, which are given back when it ends.
         now: UTC seconds since the epoch.
+        decodes: whether images are decoded and read in that process, so that one may have ended it. Otherwise no
+            attempt counts when it ends.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class ReaderSupervisor:
         sessions: Sessions,
         worker: str,
         now: Callable[[], float],
+        decodes: bool = True,
     ) -> None:
         self._target = target
         self._arguments = arguments
         self._sessions = sessions
         self._worker = worker
         self._now = now
+        self._decodes = decodes
 
     def run(self, stop: threading.Event) -> None:
         """Returns after `stop` was set and the reader has ended."""
@@ -72,7 +76,7 @@ class ReaderSupervisor:
             finally:
                 end(process)
             held = self._held()
-            if stop.is_set() or process.exitcode == EXIT_MACHINE_FAILED:
+            if stop.is_set() or not self._decodes or process.exitcode == EXIT_MACHINE_FAILED:
                 blamed = False
             elif process.exitcode == EXIT_DEVICE_FAILED:
                 blamed, failed_with = held == failed_with, held

@@ -257,6 +257,21 @@ class Job(Table):
     instance: Mapped[Instance | None] = relationship()
 
 
+class ActorPoolState(Table):
+    """A node's actors on the Ray cluster, for `status` and metrics; no row where the node reads by itself."""
+
+    __tablename__ = "actor_pool"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    """The node's reader, as in Job.worker."""
+    actors: Mapped[int]
+    """That have loaded the models, and read or wait for images."""
+    wanted: Mapped[int]
+    fault: Mapped[str]
+    """Why there are fewer than wanted; "" if nothing is known to be wrong."""
+    changed_at: Mapped[float]
+
+
 class Result(Table):
     """An object of a study, in one profile. It belongs to later revisions too if they do not change it."""
 

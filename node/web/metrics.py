@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from node.intake.limited_senders import limited_senders
 from node.operations.certificates import own_certificates
+from node.operations.cluster import view_actors
 from node.operations.day import destination_words, first_report_seconds, view_day
 from node.operations.needs import needs
 from node.operations.webhooks import webhook_words
@@ -78,6 +79,7 @@ class Metrics:
         self._certificates = _gauge(
             "certificate_expires_seconds", "When a certificate of the node expires, since the epoch.", registry, "of"
         )
+        self._actors = _gauge("ray_actors", "Actors on the Ray cluster, there and wanted.", registry, "state")
         self._needs = _gauge("needs_a_person", "Whether something needs a person.", registry, "about")
         Info("mammo_node", "The models, and the device that was asked for.", registry=registry).info(
             {"bundle": settings.reader.bundle, "device": settings.reader.device}
@@ -148,6 +150,10 @@ class Metrics:
             self._limited.labels(limited.calling_ae_title, limited.limit).set(limited.times)
         for certificate in own_certificates(settings):
             self._certificates.labels(certificate.of).set(certificate.ends or 0)
+        if not settings.reads_here:
+            pools = view_actors(session)
+            self._actors.labels("there").set(sum(pool.actors for pool in pools))
+            self._actors.labels("wanted").set(sum(pool.wanted for pool in pools))
         found = {need.about for need in needs(session, settings, view_day(session, names, now), words, now)}
         for about in _NEEDS:
             self._needs.labels(about).set(about in found)
