@@ -32,6 +32,7 @@ from models.types.reading import BundleId
 from models.types.words import counted
 from node.archive.copies import Copier
 from node.archive.far_side import far_side
+from node.archive.fetching import remove_unfinished_fetch
 from node.archive.layout import INCOMING
 from node.archive.leftovers import remove_leftovers, remove_leftovers_of_processes
 from node.archive.space import Space, space_of
@@ -200,6 +201,7 @@ def _clean_up(process: _Process) -> None:
         if Part.REPORT in process.parts:
             resume(session, now)
             remove_leftovers(session, settings.data_dir, now)
+            remove_unfinished_fetch(settings.data_dir)
         for name, count in subscribe(session, map(_subscriber, settings.webhooks)).items():
             log.warning("webhook %s is no longer in the settings: %s for it dropped", name, counted(count, "notice"))
         configured = [destination.name for destination in settings.destinations]

@@ -3,6 +3,7 @@
     incoming/                                     data sets that are being received; with PostgreSQL in one folder for
                                                   each process that receives
     web-incoming/                                 instances of Store requests (STOW-RS) on their way to the listener
+    fetching/                                     copies on their way back from the far side of the archive
     archive/STUDY/INSTANCE.dcm, INSTANCE_2.dcm    received instances; a corrected header is stored as the next version
     quarantine/STUDY/INSTANCE.dcm                 instances that contradict one in the archive
     readings/IMAGE-TOKEN.npz                      the masks of a reading
@@ -22,6 +23,7 @@ INCOMING, ARCHIVE, QUARANTINE = Path("incoming"), Path("archive"), Path("quarant
 RECEIVED = (INCOMING, ARCHIVE, QUARANTINE)
 """The folders that `serve` creates."""
 WEB_INCOMING = Path("web-incoming")
+FETCHING = Path("fetching")
 READINGS = Path("readings")
 HL7_REFUSED = Path("hl7-refused")
 AUDIT = Path("audit")

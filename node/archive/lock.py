@@ -69,6 +69,20 @@ def part_of_a_node(data_dir: Path, database_url: str, parts: Iterable[str]) -> I
         yield
 
 
+@contextmanager
+def only_one(data_dir: Path, what: str) -> Iterator[None]:
+    """Keeps other processes from doing `what` in the data folder meanwhile; a word of small letters.
+
+    Raises:
+        AlreadyRunning: another process does it.
+        DataFolderUnusable: the folder cannot be written.
+    """
+    with _file(data_dir, lock_of_part(what)) as lock:
+        if not _locked(lock, fcntl.LOCK_EX):
+            raise AlreadyRunning(f"Another process does the same in {data_dir} ({what}): wait until it has ended.")
+        yield
+
+
 def _share(lock: IO[str], data_dir: Path, queue: str) -> None:
     """Takes the shared lock. Whoever is alone writes which queue the folder belongs to; all others compare."""
     until = time.monotonic() + _BRIEFLY_S

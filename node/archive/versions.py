@@ -18,17 +18,22 @@ class Version:
     is_there: bool
 
 
-def version_for(folder: Path, sop_instance_uid: str, received: Path) -> Version:
+def version_for(folder: Path, sop_instance_uid: str, received: Path, last: Path | None = None) -> Version:
     """`<uid>_<n>.dcm` with the first free n from 2, or an existing version with the same bytes as the `received` file.
 
     UIDs have no underscore, so the name of a version is never the name of another instance.
+
+    Args:
+        last: the instance's file by its row, which may be gone: n is greater than its n. Its path is not used for other
+            bytes, since a copy of it may be on the far side, or on its way back from there.
     """
     first = folder / f"{sop_instance_uid}.dcm"
     if first.exists() and same_file(first, received):
         return Version(first, True)
     number = 2
-    while (path := folder / f"{sop_instance_uid}_{number}.dcm").exists():
-        if same_file(path, received):
+    used = 1 if last is None else int(last.stem.partition("_")[2] or 1)
+    while (path := folder / f"{sop_instance_uid}_{number}.dcm").exists() or number <= used:
+        if path.exists() and same_file(path, received):
             return Version(path, True)
         number += 1
     return Version(path, False)

@@ -45,8 +45,8 @@ def fetch(
     """
     from config.settings import load
     from models.types.words import counted
-    from node.archive.copies import fetch_missing, recall
     from node.archive.far_side import far_side
+    from node.archive.fetching import fetch_missing, recall
     from node.audit.actors import command_line
 
     settings = load(config)

@@ -89,13 +89,12 @@ def correct(
     disagree about the patient is quarantined: a person must check that all were corrected.
     """
     study = session.get_one(Study, instance.study_id, with_for_update=True)
+    session.refresh(instance)  # as it is under the lock: retention or the copying may have changed it just before
     study.decide_at = 0.0
     if instance.purged_at is not None:
         restated, read_again = _was_left_out(session, instance), False
         study.last_received_at = now  # retention counts from here
-    if instance.path != path or instance.purged_at is not None:  # another file, also under the name of a purged one
-        instance.copied_at = None
-    instance.purged_at = study.images_purged_at = None
+    instance.copied_at = instance.purged_at = study.images_purged_at = None
     values = _stated(instance)
     instance.path = path
     instance.transfer_syntax_uid = transfer_syntax_uid

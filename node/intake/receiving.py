@@ -259,7 +259,7 @@ class Receiving:
         kept = self._data_dir / known.path
         if known.purged_at is not None:  # not lost: retention deleted it, and its reading was reported
             log.info("study %d: instance %d came again after it was purged: kept again", known.study_id, known.id)
-            version = version_for(kept.parent, header.sop_instance_uid, whole.path)
+            version = version_for(kept.parent, header.sop_instance_uid, whole.path, kept)
             self._correct(received, known, whole, header, version, restated=False)
             return _SUCCESS
         try:
@@ -267,8 +267,7 @@ class Receiving:
         except (NotReadable, FileNotFoundError):
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
             # A damaged file is kept: an accepted file is never overwritten.
-            place = version_for(kept.parent, header.sop_instance_uid, whole.path).path if kept.exists() else kept
-            version = Version(place, is_there=False)
+            version = version_for(kept.parent, header.sop_instance_uid, whole.path, kept)
             self._correct(received, known, whole, header, version, restated=True, read_again=True)
             return _SUCCESS
         difference = compare(old, whole, self._pixels)
@@ -280,7 +279,7 @@ class Receiving:
             return _SUCCESS
         measured = measures_otherwise(old.dataset, whole.dataset)
         restated = measured or states_otherwise(old.dataset, whole.dataset)
-        version = version_for(kept.parent, header.sop_instance_uid, whole.path)
+        version = version_for(kept.parent, header.sop_instance_uid, whole.path, kept)
         self._correct(received, known, whole, header, version, restated=restated, read_again=measured)
         return _SUCCESS
 

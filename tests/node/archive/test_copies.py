@@ -13,8 +13,9 @@ from s3_server import BUCKET, S3Server, s3_server
 
 from config.archive import Archive
 from config.settings import SettingsError, load
-from node.archive.copies import Copier, NoSuchStudy, fetch_missing, not_copied, recall
+from node.archive.copies import Copier, not_copied
 from node.archive.far_side import FarSide, FarSideFailed, NotThere, far_side
+from node.archive.fetching import NoSuchStudy, fetch_missing, recall
 from node.audit.actors import command_line
 from node.operations.check import far_side_keeps
 from node.retention.kept import NOT_COPIED, Keeping
