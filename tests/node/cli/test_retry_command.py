@@ -96,7 +96,8 @@ def test_a_study_that_was_reported_before_its_quarantine_gets_a_new_revision(a_s
 
 
 def test_retry_changes_nothing_if_nothing_failed(a_study, command, config):
-    study_id = a_study(StudyState.REPORTED, delivery={"state": DeliveryState.SENT, "sent_at": 1.0})
+    sent = {"state": DeliveryState.SENT, "sent_at": 1.0}
+    study_id = a_study(StudyState.REPORTED, unread=Unread.LEFT_OUT, delivery=sent)
     assert "nothing was changed" in command("retry", study_id, "-c", config).output
 
 
