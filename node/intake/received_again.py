@@ -24,7 +24,7 @@ from node.intake.same_pixels import PixelComparison
 from node.store.states import JobState, moved
 from node.store.tables import Instance, Job, Result, Study
 from node.store.unread import Unread
-from node.studies.lifecycle import Contradiction, ask_for_reading, hold_two_patients, quarantine, reopen
+from node.studies.lifecycle import Contradiction, ask_for_reading, came_again, hold_two_patients, quarantine, reopen
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def correct(
     study.decide_at = 0.0
     if instance.purged_at is not None:
         restated, read_again = _was_left_out(session, instance), False
-        study.last_received_at = now  # retention counts from here
+        study.last_received_at = max(study.last_received_at, now)  # also of an open study: retention counts from here
     instance.copied_at = instance.purged_at = study.images_purged_at = None
     values = _stated(instance)
     instance.path = path
@@ -110,6 +110,7 @@ def correct(
     if restated or values != _stated(instance):
         reopen(session, study, now, new_image=False)
         hold_back_replaced(session, study)
+    came_again(study, now)
     log.info("study %d: instance %d came again with a corrected header", study.id, instance.id)
 
 

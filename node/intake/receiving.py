@@ -58,7 +58,7 @@ from node.store.faults import describe_fault, is_passing
 from node.store.locks import Locks
 from node.store.tables import Instance, Result, Study
 from node.store.urgency import Urgency
-from node.studies.lifecycle import Contradiction, raise_urgency
+from node.studies.lifecycle import Contradiction, came_again, raise_urgency
 
 log = logging.getLogger(__name__)
 
@@ -274,7 +274,7 @@ class Receiving:
         if difference is Difference.PIXELS:
             return self._set_aside(received, whole, header, known, Contradiction.OTHER_PIXELS)
         if difference is Difference.NONE:
-            self._came_again(received, header, known.study_id)
+            self._came_again(received, header, known.study_id, known)
             log.info("study %d: instance %d came again unchanged", known.study_id, known.id)
             return _SUCCESS
         measured = measures_otherwise(old.dataset, whole.dataset)
@@ -303,9 +303,19 @@ class Receiving:
             self._enter(session, instance, received, content)
             self._audit(session, received, header, instance.study_id, Action.UPDATE)
 
-    def _came_again(self, received: ReceivedFile, header: InstanceHeader, study_id: int | None) -> None:
-        """Enters that an instance was sent that is here already."""
+    def _came_again(
+        self, received: ReceivedFile, header: InstanceHeader, study_id: int | None, known: Instance | None = None
+    ) -> None:
+        """Enters that an instance was sent that is here already. `known`: its row, if it is not the node's own.
+
+        Raises:
+            _Purged: retention deleted its file before the study's row was locked.
+        """
         with self._one_writer.begin() as session:
+            if study_id is not None:
+                came_again(session.get_one(Study, study_id, with_for_update=True), self._now())
+            if known is not None and session.get_one(Instance, known.id).purged_at is not None:
+                raise _Purged
             self._audit(session, received, header, study_id, Action.READ)
 
     def _audit(

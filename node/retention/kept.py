@@ -54,8 +54,6 @@ class Keeping:
             return CORRECTED
         if part is Part.IMAGES and self.copying and _is_uncopied(session, study):
             return NOT_COPIED
-        if study.state is StudyState.QUARANTINED:  # nothing of it is delivered until a person releases it
-            return ""
         return self._undelivered(session, study) or (self._only_copy(session, study) if part is Part.RESULTS else "")
 
     def _corrected_studies(self, session: Session) -> frozenset[int]:

@@ -142,12 +142,23 @@ def end_reported(study: Study) -> None:
 def quarantine(session: Session, study: Study, why: Contradiction, now: float) -> None:
     """Holds the study until a person has looked: nothing of it is sent. The first reason stays."""
     if study.state is StudyState.QUARANTINED:
+        came_again(study, now)
         return
     cancel_reports(session, study)
     study.state = moved(study.state, StudyState.QUARANTINED)
+    came_again(study, now)
     study.why = why.value
     tell(session, study, StudyEvent.QUARANTINED, now)
     log.warning("study %d: in quarantine: %s", study.id, why)
+
+
+def came_again(study: Study, now: float) -> None:
+    """Retention counts the days of a study from here: an object of it came, also one that is here already.
+
+    An open study is not deleted, and does not wait longer for its images because of this.
+    """
+    if study.state is not StudyState.OPEN:
+        study.last_received_at = max(study.last_received_at, now)
 
 
 def are_two_patients(session: Session, study: Study) -> bool:
