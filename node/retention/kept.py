@@ -54,7 +54,13 @@ class Keeping:
             return CORRECTED
         if part is Part.IMAGES and self.copying and _is_uncopied(session, study):
             return NOT_COPIED
-        return self._undelivered(session, study) or (self._only_copy(session, study) if part is Part.RESULTS else "")
+        if why := self._undelivered(session, study):
+            return why
+        if part is Part.RESULTS and _is_only_copy(session, study):
+            return NOT_SENT_ANYWHERE
+        if part is not Part.READINGS and self._is_not_taken_back(session, study):
+            return NOT_TAKEN_BACK
+        return ""
 
     def _corrected_studies(self, session: Session) -> frozenset[int]:
         """The ids of the studies with a segmentation that may be ground truth, or with an image that one is about."""
@@ -73,26 +79,22 @@ class Keeping:
             return NOT_COMMITTED
         return ""
 
-    def _only_copy(self, session: Session, study: Study) -> str:
-        sent = exists().where(Delivery.result_id == Result.id)
-        current = select(Result.id).where(Result.study_id == study.id, Result.last_revision == study.revision)
-        if _any(session, current.where(~sent)):
-            return NOT_SENT_ANYWHERE
-        there = (DeliveryState.SENT, DeliveryState.COMMITTED)
+    def _is_not_taken_back(self, session: Session, study: Study) -> bool:
+        """Whether a rejection note is still to be written, which needs the file of each replaced result, and every
+        image (node/delivery/rejection.py)."""
         replaced = (
             select(Delivery.id)
             .join(Delivery.result)
             .where(
                 Result.study_id == study.id,
                 Result.last_revision < study.revision,
+                Result.purged_at.is_(None),
                 Delivery.destination.in_(self.rejecting),
-                Delivery.state.in_(there),
+                Delivery.state.in_((DeliveryState.SENT, DeliveryState.COMMITTED)),
                 Delivery.rejected_by_id.is_(None),
-                # Where images were deleted, what earlier reports say of them is never taken back.
-                ~exists().where(Instance.study_id == study.id, Instance.purged_at.is_not(None)),
             )
         )
-        return NOT_TAKEN_BACK if _any(session, replaced) else ""
+        return _any(session, replaced)
 
 
 def _any(session: Session, query: object) -> bool:
@@ -102,6 +104,12 @@ def _any(session: Session, query: object) -> bool:
 def _is_at_work(session: Session, study: Study) -> bool:
     unfinished = Job.state.in_([JobState.WAITING, JobState.RUNNING])
     return _any(session, select(Job.id).where(Job.study_id == study.id, unfinished))
+
+
+def _is_only_copy(session: Session, study: Study) -> bool:
+    sent = exists().where(Delivery.result_id == Result.id)
+    current = select(Result.id).where(Result.study_id == study.id, Result.last_revision == study.revision)
+    return _any(session, current.where(~sent))
 
 
 def _is_uncopied(session: Session, study: Study) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from assessing import overall, report
-from keeping import DAY_S, deliver, files, named, on_disk, purge, reported_and_delivered, settings_of
+from keeping import DAY_S, PACS, deliver, files, named, on_disk, purge, reported_and_delivered, settings_of
 from pydicom import Dataset, dcmread
 from readings import DEVICE
 from road import Road, changed, texts
@@ -27,12 +27,15 @@ from node.operations.resend import CannotResend, resend
 from node.operations.retry import ImagesPurged, retry, retry_study
 from node.operations.road import road_of
 from node.reader.reread import CannotReread, reread
+from node.retention.kept import NOT_DELIVERED, NOT_TAKEN_BACK, Keeping
+from node.retention.rules import Part
 from node.retention.told import day_of
 from node.store.database import read_only
 from node.store.states import JobState, StudyState
 from node.store.tables import Job, ReceivedAssessment, Result, Study
 
 pytestmark = pytest.mark.slow
+REJECTS = {**PACS, "rejection_notes": True}
 PURGED = "deleted from this node since it was read: earlier reports of this study say what was found"
 
 
@@ -271,6 +274,60 @@ def test_results_about_purged_images_are_not_taken_back_by_a_late_image(road: Ro
     all_of_it(road, *first)  # all images are here again: the whole report replaces the one before
     deliver(road)
     assert reject(road) == 1
+
+
+def kept(road: Road, part: Part) -> str:
+    with read_only(road.sessions) as session:
+        return Keeping.of(settings_of(road, REJECTS)).why(session, session.query(Study).one(), part)
+
+
+def test_images_and_results_stay_until_the_report_that_was_replaced_is_taken_back(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    *first, late = mammogram_study.files
+    reported_and_delivered(road, *first)
+    all_of_it(road, late)
+    deliver(road)
+    road.clock.seconds += 400 * DAY_S
+    before = on_disk(road)
+    purge(road, REJECTS, images_days=30, results_days=30)
+    assert on_disk(road) == before
+    assert [kept(road, part) for part in Part] == [NOT_TAKEN_BACK, "", NOT_TAKEN_BACK]
+    assert reject(road) == 1
+    assert kept(road, Part.IMAGES) == NOT_DELIVERED, "the note"
+    deliver(road)
+    road.clock.seconds += 400 * DAY_S
+    purge(road, REJECTS, images_days=30, results_days=30)
+    assert not on_disk(road)
+
+
+def test_a_replaced_report_can_be_taken_back_also_if_the_purged_images_come_again_years_later(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    *first, late = mammogram_study.files
+    purged(road, *first)
+    all_of_it(road, late)
+    deliver(road)
+    road.clock.seconds += 3650 * DAY_S
+    before = on_disk(road)
+    purge(road, REJECTS, images_days=30, results_days=30)
+    assert on_disk(road) == before
+    assert kept(road, Part.RESULTS) == NOT_TAKEN_BACK
+    all_of_it(road, *first)
+    deliver(road)
+    assert reject(road) == 1
+
+
+def test_what_can_never_be_taken_back_keeps_nothing(road: Road, mammogram_study: DemoStudy) -> None:
+    *first, late = mammogram_study.files
+    purged(road, *first, results_days=30)
+    all_of_it(road, late)
+    deliver(road)
+    with road.sessions.begin() as session:  # SEGs that the new revision has too were written again
+        for result in session.query(Result).filter(Result.last_revision < 2):
+            assert result.purged_at is not None
+    assert reject(road) == 0
+    assert kept(road, Part.IMAGES) == ""
 
 
 @pytest.mark.parametrize("kind", ["fhir", "oru"])
