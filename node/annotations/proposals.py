@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_io.attributes import text
+from dicom_io.corrections import describe_correction
 from dicom_io.errors import NotReadable
 from dicom_io.results.profiles import ResultKind
 from dicom_io.segmentations import images_of_frames, read_header
@@ -23,11 +25,13 @@ class _Written:
     Attributes:
         paths: by the SOP Instance UID of the image; relative to the data folder.
         series: their Series Instance UIDs.
+        readers: the names of the bundles that made them, as their segments say.
         lost: whether a SEG file is missing or damaged, so that its image is unknown.
     """
 
     paths: dict[str, str]
     series: frozenset[str]
+    readers: frozenset[str]
     lost: bool
 
 
@@ -66,19 +70,25 @@ class Proposals:
     def are_edited_by(self, annotation: Annotation) -> bool:
         """Whether an annotation names a result of the node as its predecessor, or has the Series Instance UID of a
         SEG of the node, as viewers write it when they edit one."""
-        results = self._of_study(annotation.instance.study_id)
-        if {result.sop_instance_uid for result in results} & set(annotation.predecessors):
+        study_id = annotation.instance.study_id
+        if {result.sop_instance_uid for result in self._of_study(study_id)} & set(annotation.predecessors):
             return True
-        return any(
-            annotation.instance.series_instance_uid in self._written_in(annotation.instance.study_id, revision).series
-            for revision in {result.revision for result in results}
-        )
+        series = annotation.instance.series_instance_uid
+        return any(series in written.series for written in self._all_written(study_id))
+
+    def readers(self, study_id: int) -> frozenset[str]:
+        """The names of the bundles whose SEGs of a study are here: the algorithm names in their segments."""
+        return frozenset(name for written in self._all_written(study_id) for name in written.readers)
+
+    def _all_written(self, study_id: int) -> Iterator[_Written]:
+        for revision in {result.revision for result in self._of_study(study_id)}:
+            yield self._written_in(study_id, revision)
 
     def _written_in(self, study_id: int, revision: int) -> _Written:
         key = (study_id, revision)
         if key not in self._written:
             paths: dict[str, str] = {}
-            series, lost = set(), False
+            series, readers, lost = set[str](), set[str](), False
             for result in self._of_study(study_id):
                 if result.kind is ResultKind.SEG and result.revision <= revision <= result.last_revision:
                     try:
@@ -89,8 +99,9 @@ class Proposals:
                     images = [uid for uid in images_of_frames(header) if uid]
                     lost = lost or not images  # our SEGs always have frames: this file is truncated
                     series.add(text(header, "SeriesInstanceUID"))
+                    readers.update(describe_correction(header).automatic_by)
                     paths.update(dict.fromkeys(images, result.path))
-            self._written[key] = _Written(paths, frozenset(series), lost)
+            self._written[key] = _Written(paths, frozenset(series), frozenset(readers), lost)
         return self._written[key]
 
     def _first_revision(self, image: Instance) -> int | None:

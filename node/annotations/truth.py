@@ -103,13 +103,13 @@ def read_annotations(session: Session, data_dir: Path) -> Annotations:
     rows = session.scalars(
         select(Annotation).options(joinedload(Annotation.instance).joinedload(Instance.study)).order_by(Annotation.id)
     ).all()
-    images = images_named(session, rows)
+    images = _images_named(session, rows)
     proposals = Proposals(session, data_dir)
     not_counted: list[NotCounted] = []
     of_image: dict[int, list[Annotation]] = {}
     for row in rows:
         found = [images[uid] for uid in row.images if uid in images]
-        if why := why_not_counted(row, found):
+        if why := _why_not_counted(row, found, proposals):
             not_counted.append(_not_counted(row, why))
             continue
         for image in found:
@@ -129,7 +129,7 @@ def read_annotations(session: Session, data_dir: Path) -> Annotations:
     return Annotations(tuple(counted), tuple(not_counted))
 
 
-def images_named(session: Session, rows: Sequence[Annotation]) -> dict[str, Instance]:
+def _images_named(session: Session, rows: Sequence[Annotation]) -> dict[str, Instance]:
     """The images in the archive that these annotations name, by SOP Instance UID."""
     named = sorted({uid for row in rows for uid in row.images})
     found: dict[str, Instance] = {}
@@ -143,7 +143,7 @@ def images_named(session: Session, rows: Sequence[Annotation]) -> dict[str, Inst
     return found
 
 
-def why_not_counted(row: Annotation, images: Sequence[Instance]) -> str | None:
+def _why_not_counted(row: Annotation, images: Sequence[Instance], proposals: Proposals) -> str | None:
     """Why a segmentation is not ground truth of the `images` that it names and that are here; None: it may be, if its
     file can be read."""
     if not row.images:
@@ -154,8 +154,11 @@ def why_not_counted(row: Annotation, images: Sequence[Instance]) -> str | None:
         return OTHER_PATIENT
     if any(instance.study.state is StudyState.QUARANTINED for instance in (*images, row.instance)):
         return IN_QUARANTINE
-    if row.automatic_by and not set(row.automatic_by) <= {_reader_of(image) for image in images}:
-        return BY_A_MACHINE
+    readers = {_reader_of(image) for image in images}
+    if not set(row.automatic_by) <= readers:  # an image may have been read with another bundle since
+        readers |= {name for image in images for name in proposals.readers(image.study_id)}
+        if not set(row.automatic_by) <= readers:
+            return BY_A_MACHINE
     if row.automatic_by and not row.creator and not row.predecessors:
         return UNCHANGED_COPY
     return None

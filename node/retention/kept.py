@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sqlalchemy import and_, exists, func, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import String, and_, cast, exists, or_, select
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from node.annotations.truth import BY_A_MACHINE, UNCHANGED_COPY, images_named, why_not_counted
 from node.peers import committing
 from node.retention.rules import Part
 from node.store.states import DeliveryState, JobState, StudyState
@@ -22,9 +21,11 @@ NOT_COMMITTED = "a destination that is asked for commitment has not committed"
 NOT_SENT_ANYWHERE = "a result was never sent anywhere, so this is its only copy"
 NOT_COPIED = "not every file is copied to the second place (archive.copy_to)"
 NOT_TAKEN_BACK = "replaced results are not taken back yet"
+_AT_ONCE = 100
+"""Conditions in one query."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Keeping:
     """Says why a study is kept.
 
@@ -37,8 +38,6 @@ class Keeping:
     committing: Collection[str]
     rejecting: Collection[str]
     copying: bool = False
-    _corrected: frozenset[int] = field(default=frozenset(), init=False)
-    _up_to: int | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Keeping:
@@ -50,8 +49,6 @@ class Keeping:
         """One of the reasons of this file, or "": the part may go."""
         if study.state in (StudyState.OPEN, StudyState.CLOSED) or _is_at_work(session, study):
             return AT_WORK
-        if study.id in self._corrected_studies(session):
-            return CORRECTED
         if part is Part.IMAGES and self.copying and _is_uncopied(session, study):
             return NOT_COPIED
         if why := self._undelivered(session, study):
@@ -60,14 +57,7 @@ class Keeping:
             return NOT_SENT_ANYWHERE
         if part is not Part.READINGS and self._is_not_taken_back(session, study):
             return NOT_TAKEN_BACK
-        return ""
-
-    def _corrected_studies(self, session: Session) -> frozenset[int]:
-        """The ids of the studies with a segmentation that may be ground truth, or with an image that one is about."""
-        newest = session.scalar(select(func.max(Annotation.id)))
-        if newest != self._up_to:
-            self._corrected, self._up_to = _corrected(session), newest
-        return self._corrected
+        return CORRECTED if _is_corrected(session, study) else ""  # last, because it looks at all segmentations
 
     def _undelivered(self, session: Session, study: Study) -> str:
         deliveries = select(Delivery.id).join(Delivery.result).where(Result.study_id == study.id)
@@ -117,12 +107,24 @@ def _is_uncopied(session: Session, study: Study) -> bool:
     return _any(session, select(Instance.id).where(Instance.study_id == study.id, *uncopied))
 
 
-def _corrected(session: Session) -> frozenset[int]:
-    rows = session.scalars(select(Annotation).options(joinedload(Annotation.instance).joinedload(Instance.study))).all()
-    images = images_named(session, rows)
-    kept: set[int] = set()
-    for row in rows:
-        found = [images[uid] for uid in row.images if uid in images]
-        if why_not_counted(row, found) not in (BY_A_MACHINE, UNCHANGED_COPY):
-            kept |= {row.instance.study_id, *(image.study_id for image in found)}
-    return frozenset(kept)
+def _is_corrected(session: Session, study: Study) -> bool:
+    """Whether a segmentation by a person is in the study, or names an image of it, as the rows say now.
+
+    One that is said to be automatic counts too if it names a person or what it was made from: it may be a result of the
+    node that was corrected, also of a bundle that the node no longer reads with.
+    """
+    by_a_person = or_(
+        cast(Annotation.automatic_by, String) == "[]",
+        Annotation.creator != "",
+        cast(Annotation.predecessors, String) != "[]",
+    )
+    made = select(Annotation.id).where(by_a_person)
+    if _any(session, made.join(Annotation.instance).where(Instance.study_id == study.id)):
+        return True
+    named = cast(Annotation.images, String)
+    uids = session.scalars(select(Instance.sop_instance_uid).where(Instance.study_id == study.id)).all()
+    for start in range(0, len(uids), _AT_ONCE):
+        some = uids[start : start + _AT_ONCE]
+        if _any(session, made.where(or_(*(named.contains(f'"{uid}"') for uid in some)))):
+            return True
+    return False

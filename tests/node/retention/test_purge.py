@@ -10,13 +10,15 @@ import pytest
 from clock import Clock
 from keeping import DAY_S, PACS, deliver, files, named, on_disk, purge, purge_of, reported_and_delivered, settings_of
 from road import Road, changed
+from sqlalchemy.orm import Session
 
 from node.annotations.truth import read_annotations
 from node.demo.studies import DemoStudy
+from node.retention import purge as retention_purge
 from node.retention.clock_doubt import ClockDoubt, quiet_for_days
 from node.retention.kept import AT_WORK, CORRECTED, NOT_COMMITTED, NOT_DELIVERED, NOT_SENT_ANYWHERE, Keeping
 from node.retention.plan import plan
-from node.retention.rules import Part
+from node.retention.rules import Part, Rule
 from node.store.clock import ClockWatch
 from node.store.states import DeliveryState, StudyState
 from node.store.tables import AuditEvent, Delivery, DoomedFile, Instance, Study
@@ -79,18 +81,20 @@ def test_each_part_goes_by_its_own_age(road: Road, mammogram_study: DemoStudy) -
     assert on_disk(road) == named(road)
 
 
-def annotate(road: Road) -> None:
-    """Somebody corrects the first result, as a viewer does."""
+def annotate(road: Road, creator: str = "Expert^Some", *, automatic: bool = False, **changes: str) -> None:
+    """Somebody corrects the first result, as a viewer does. `automatic`: which leaves that the node found it."""
     (first, *_) = road.results("SEG")
     first.SOPInstanceUID = first.file_meta.MediaStorageSOPInstanceUID = "1.2.3.77"
     first.Manufacturer = "Viewer"
     first.DeviceUID = first.SeriesInstanceUID = "1.2.3.78"
     del first.ContributingEquipmentSequence
-    for segment in first.SegmentSequence:
+    for segment in () if automatic else first.SegmentSequence:
         segment.SegmentAlgorithmType = "MANUAL"
         segment.pop("SegmentAlgorithmName", None)
         segment.pop("SegmentationAlgorithmIdentificationSequence", None)
-    first.ContentCreatorName = "Expert^Some"
+    first.ContentCreatorName = creator
+    for keyword, value in changes.items():
+        setattr(first, keyword, value)
     first.save_as(road.data_dir / "corrected.dcm", enforce_file_format=True)
     road.receive(road.data_dir / "corrected.dcm")
     (road.data_dir / "corrected.dcm").unlink()
@@ -111,6 +115,60 @@ def test_what_a_person_corrected_is_kept_for_ever_with_its_image_and_proposal(
     with road.sessions.begin() as session:
         (image,) = read_annotations(session, road.data_dir).images
         assert image.proposal_path is not None
+
+
+def read_with_another_bundle(road: Road) -> None:
+    with road.sessions.begin() as session:
+        for image in session.query(Instance).filter(Instance.reading.is_not(None)):
+            image.reading = {**image.reading, "bundle": {**image.reading["bundle"], "name": "another"}}
+
+
+def test_a_corrected_result_is_kept_and_counts_also_after_the_study_was_read_with_another_bundle(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    annotate(road, automatic=True)
+    read_with_another_bundle(road)
+    after_days(road, 3650)
+    before = on_disk(road)
+    assert purge(road, **ALL).size.files == 0
+    assert on_disk(road) == before
+    with road.sessions.begin() as session:
+        assert len(read_annotations(session, road.data_dir).images) == 1
+
+
+@pytest.mark.parametrize("machine", ["the node", "another"])
+def test_copies_of_results_and_segmentations_by_other_machines_keep_nothing(
+    road: Road, mammogram_study: DemoStudy, machine: str
+) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    annotate(road, "", automatic=True)
+    if machine == "another":
+        read_with_another_bundle(road)
+    after_days(road, 31)
+    purge(road, **ALL)
+    assert not on_disk(road)
+
+
+@pytest.mark.parametrize("study", ["the same study", "another study"])
+def test_what_a_person_saves_while_the_purge_runs_is_kept(
+    road: Road, mammogram_study: DemoStudy, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    other = {} if study == "the same study" else {"StudyInstanceUID": "1.2.3.4"}
+    annotate(road, "", automatic=True, **other)
+    after_days(road, 31)
+    before, due = on_disk(road), retention_purge.old_enough
+
+    def meanwhile(session: Session, rule: Rule, now: float) -> list[int]:
+        found = list(due(session, rule, now))
+        session.commit()
+        annotate(road, automatic=True, **other)  # the viewer saves it again, now with the person's name
+        return found
+
+    monkeypatch.setattr(retention_purge, "old_enough", meanwhile)
+    purge(road, images_days=30)
+    assert before <= on_disk(road)
 
 
 @pytest.mark.parametrize(
