@@ -39,6 +39,11 @@ def version_for(folder: Path, sop_instance_uid: str, received: Path, last: Path 
     return Version(path, False)
 
 
+def uid_of(name: str) -> str:
+    """The SOP Instance UID of the instance whose version a file of that name is."""
+    return name.removesuffix(".dcm").partition("_")[0]
+
+
 def same_file(left: Path, right: Path) -> bool:
     """Whether two files hold the same bytes, File Meta Information included (the node writes it, always the same
     way)."""

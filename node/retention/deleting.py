@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from dicom_io.durable import sync_folder
 from node.archive.layout import ANSWERS, ARCHIVE
+from node.archive.versions import uid_of
 from node.logs import place_of
 from node.retention.rules import Part
 from node.store.database import Sessions, read_only
@@ -151,8 +152,7 @@ def _by_instance(data_dir: Path, study: Study) -> dict[str, list[str]]:
     except FileNotFoundError:
         return found
     for name in names:
-        uid = name.removesuffix(".dcm").partition("_")[0]
-        found.setdefault(uid, []).append((ARCHIVE / study.study_instance_uid / name).as_posix())
+        found.setdefault(uid_of(name), []).append((ARCHIVE / study.study_instance_uid / name).as_posix())
     return found
 
 

@@ -16,9 +16,9 @@ from node.retention.clock_doubt import quiet_for_days
 from node.retention.deleting import Size, files_of, size_of
 from node.retention.kept import Keeping
 from node.retention.purge import MB, old_files, refused_reports
-from node.retention.rules import DAY_S, SPACE, Rule, next_due, old_enough, rule_for_space, rules
+from node.retention.rules import DAY_S, SPACE, Part, Rule, next_due, old_enough, rule_for_space, rules
 from node.retention.told import day_of
-from node.store.tables import Study
+from node.store.tables import Instance, Study
 
 SHORT = 200
 """Studies of a rule that `status` and the page look at."""
@@ -81,7 +81,7 @@ def plan(
     if most is None:
         planned += [
             Planned(setting, None, size_of(files, settings.data_dir), {}, None)
-            for setting, files in _files_alone(session, settings, now).items()
+            for setting, files in _files_alone(session, settings, keeping, now).items()
         ]
     return planned
 
@@ -102,15 +102,16 @@ def _free(settings: Settings) -> int:
     return shutil.disk_usage(settings.data_dir).free
 
 
-def _files_alone(session: Session, settings: Settings, now: float) -> dict[str, list[str]]:
+def _files_alone(session: Session, settings: Settings, keeping: Keeping, now: float) -> dict[str, list[str]]:
     """The files that go without a study, by their setting."""
     files: dict[str, list[str]] = {}
     for setting, path in old_files(settings, now):
         files.setdefault(setting, []).append(str(path))
     days = settings.retention.refused_days
     if days is not None:
-        for row in refused_reports(session, now - days * DAY_S):
-            files.setdefault("refused_days", []).append(row.path)
+        for number, study_id in refused_reports(session, now - days * DAY_S):
+            if not keeping.why(session, session.get_one(Study, study_id), Part.IMAGES):
+                files.setdefault("refused_days", []).append(session.get_one(Instance, number).path)
     return files
 
 

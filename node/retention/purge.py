@@ -6,16 +6,19 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from dicom_io.results.outputs import OUTPUTS
 from models.types.words import counted
 from node.archive.layout import HL7_REFUSED, QUARANTINE
+from node.archive.versions import uid_of
 from node.audit.actors import Actor
 from node.audit.events import enter_instances_deleted, enter_study_deleted
 from node.logs import place_of
@@ -71,7 +74,7 @@ class Purge:
                 due = list(old_enough(session, rule, self.now()))
             for study_id in due:
                 self._purge_study(rule, study_id, keeping, done)
-        self._purge_refused_reports(done)
+        self._purge_refused_reports(keeping, done)
         for _, path in old_files(self.settings, self.now()):
             self._delete(path, done)
         return _told(done)
@@ -118,28 +121,46 @@ class Purge:
             case Part.READINGS:  # no object: images and results stay
                 pass
 
-    def _purge_refused_reports(self, done: Purged) -> None:
+    def _purge_refused_reports(self, keeping: Keeping, done: Purged) -> None:
         days = self.settings.retention.refused_days
         if days is None:
             return
-        with self.sessions.begin() as session:
-            for instance in refused_reports(session, self.now() - days * DAY_S):
-                study = session.get_one(Study, instance.study_id, with_for_update=True)
-                enter_instances_deleted(session, study, {instance.sop_class_uid: 1}, self.by, self.now())
-                doom_refused(session, instance, self.settings.data_dir, self.now())
-        done.size += delete_doomed(self.sessions, self.settings.data_dir, self.freed)
+        before = self.now() - days * DAY_S
+        with read_only(self.sessions) as session:
+            due = refused_reports(session, before)
+        for number, study_id in due:
+            with self.sessions.begin() as session:
+                study = session.get_one(Study, study_id, with_for_update=True)
+                still = session.scalar(select(Instance).where(Instance.id == number, *_refused(before)))
+                if still is None or keeping.why(session, study, Part.IMAGES):  # None: it came again, and is used now
+                    continue
+                enter_instances_deleted(session, study, {still.sop_class_uid: 1}, self.by, self.now())
+                doom_refused(session, still, self.settings.data_dir, self.now())
+            done.size += delete_doomed(self.sessions, self.settings.data_dir, self.freed)
 
     def _delete(self, path: Path, done: Purged) -> None:
         """Deletes a file that has no row."""
+        set_aside = path.is_relative_to(self.settings.data_dir / QUARANTINE)
+        if set_aside:
+            self._enter_set_aside(path)
         try:
             size = path.stat().st_size
             path.unlink()
+        except FileNotFoundError:  # another purge has deleted it
+            return
         except OSError as fault:
             log.error("a file of quarantine or of refused messages cannot be deleted: %s", place_of(fault))
             return
         done.size += Size(1, size)
-        if path.is_relative_to(self.settings.data_dir / QUARANTINE):
+        if set_aside:
             self.freed(size)
+
+    def _enter_set_aside(self, path: Path) -> None:
+        """Enters into the audit trail that an instance is deleted that was set aside, in place of one with its UID."""
+        with self.sessions.begin() as session:
+            kept = session.scalar(select(Instance).where(Instance.sop_instance_uid == uid_of(path.name)))
+            if kept is not None:  # else a person put the file there
+                enter_instances_deleted(session, kept.study, {kept.sop_class_uid: 1}, self.by, self.now())
 
 
 def _told(done: Purged) -> Purged:
@@ -148,10 +169,20 @@ def _told(done: Purged) -> Purged:
     return done
 
 
-def refused_reports(session: Session, before: float) -> list[Instance]:
-    """The reports that were refused, came before a time and are kept still."""
-    kept = Instance.refusal.is_not(None), Instance.purged_at.is_(None), Instance.received_at < before
-    return list(session.scalars(select(Instance).where(*kept).order_by(Instance.received_at).limit(1000)))
+def refused_reports(session: Session, before: float) -> list[tuple[int, int]]:
+    """The reports that were refused, and are older than a time and kept still: their ids, and those of their
+    studies."""
+    found = select(Instance.id, Instance.study_id).where(*_refused(before)).order_by(Instance.received_at)
+    return [(number, study_id) for number, study_id in session.execute(found)]
+
+
+def _refused(before: float) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Instance.refusal.is_not(None),
+        Instance.purged_at.is_(None),
+        Instance.received_at < before,
+        Instance.study.has(Study.last_received_at < before),
+    )
 
 
 def old_files(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:
@@ -163,5 +194,7 @@ def old_files(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:
     ):
         if days is not None:
             for path in (settings.data_dir / folder).rglob("*"):
-                if path.is_file() and path.stat().st_mtime < now - days * DAY_S:
-                    yield setting, path
+                with suppress(FileNotFoundError):  # another purge deletes it at this moment
+                    found = path.stat()
+                    if S_ISREG(found.st_mode) and found.st_mtime < now - days * DAY_S:
+                        yield setting, path

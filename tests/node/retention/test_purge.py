@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from assessing import finding, report_on
 from clock import Clock
 from keeping import DAY_S, PACS, deliver, files, named, on_disk, purge, purge_of, reported_and_delivered, settings_of
+from pydicom import Dataset, dcmread
+from pydicom.sr.codedict import codes
 from road import Road, changed
 from sqlalchemy.orm import Session
 
+from config.settings import Settings
+from dicom_io.audit.message import Action
+from models.types.birads import Category
 from node.annotations.truth import read_annotations
+from node.audit.events import MESSAGES
 from node.demo.studies import DemoStudy
 from node.retention import purge as retention_purge
 from node.retention.clock_doubt import ClockDoubt, quiet_for_days
@@ -258,7 +266,86 @@ def test_quarantine_goes_by_its_own_setting_alone(road: Road, mammogram_study: D
     purge(road, quarantine_days=30)
     assert not files(road, "quarantine")
     assert not files(road, "archive")
+    assert deletions(road) == ["DICOM Study Deleted", "DICOM Instances Accessed"], "the one set aside has its own event"
     assert road.study().state is StudyState.QUARANTINED
+
+
+def deletions(road: Road) -> list[str]:
+    """What the audit trail calls each of them."""
+    with road.sessions.begin() as session:
+        rows = session.query(AuditEvent).order_by(AuditEvent.id)
+        messages = [MESSAGES.validate_python(row.message) for row in rows]
+    return [message.event.meaning for message in messages if message.action is Action.DELETE]
+
+
+def test_two_purges_at_once_delete_each_file_once(
+    road: Road, mammogram_study: DemoStudy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    road.receive(mammogram_study.files[0])
+    for number in range(3):
+        dark = changed(mammogram_study.files[0])
+        dark.PixelData = bytes([number]) * len(dark.PixelData)
+        road.receive(dark)
+    for path in files(road, "quarantine"):
+        os.utime(road.data_dir / path, (0, 0))
+    listed, sizes = retention_purge.old_files, []
+
+    def slow(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:
+        for found in listed(settings, now):
+            if not sizes:
+                sizes.append(0)
+                sizes[0] = purge(road, quarantine_days=30).size.files
+            yield found
+
+    monkeypatch.setattr(retention_purge, "old_files", slow)
+    assert purge(road, quarantine_days=30).size.files == 0
+    assert sizes == [3]
+    assert not files(road, "quarantine")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def refused_report(mammogram_study: DemoStudy, completion: str) -> Dataset:
+    image = dcmread(mammogram_study.files[0])
+    sr = report_on(image, finding(Category.FOUR_B, codes.SCT.Left))
+    sr.SOPInstanceUID = sr.file_meta.MediaStorageSOPInstanceUID = "1.2.3.66"
+    sr.CompletionFlag = completion
+    return sr
+
+
+def test_a_refused_report_that_comes_complete_while_the_purge_runs_is_kept(
+    road: Road, mammogram_study: DemoStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported_and_delivered(road, *mammogram_study.files)
+    road.receive(refused_report(mammogram_study, "PARTIAL"))
+    after_days(road, 31)
+    found = retention_purge.refused_reports
+
+    def meanwhile(session: Session, before: float) -> list[tuple[int, int]]:
+        due = found(session, before)
+        session.commit()
+        road.receive(refused_report(mammogram_study, "COMPLETE"))
+        return due
+
+    monkeypatch.setattr(retention_purge, "refused_reports", meanwhile)
+    purge(road, refused_days=30)
+    (kept,) = [row for row in road.instances() if row.sop_instance_uid == "1.2.3.66"]
+    assert (kept.refusal, kept.purged_at) == (None, None)
+    assert (road.data_dir / kept.path).is_file()
+
+
+def test_a_refused_report_goes_by_what_never_goes_too(road: Road, mammogram_study: DemoStudy) -> None:
+    road.all_of_it(*mammogram_study.files)
+    road.receive(refused_report(mammogram_study, "PARTIAL"))
+    road.all_of_it()
+    after_days(road, 31)
+    before = on_disk(road)
+    purge(road, refused_days=30)
+    assert on_disk(road) == before, "results wait"
+    deliver(road)
+    purge(road, refused_days=30)
+    (gone,) = before - on_disk(road)
+    assert "1.2.3.66" in gone
+    assert deletions(road) == ["DICOM Instances Accessed"]
 
 
 def test_refused_messages_and_reports_go_by_their_own_setting(road: Road, mammogram_study: DemoStudy) -> None:
