@@ -23,6 +23,7 @@ from node.annotations.truth import read_annotations
 from node.audit.events import MESSAGES
 from node.demo.studies import DemoStudy
 from node.retention import purge as retention_purge
+from node.retention import rules
 from node.retention.clock_doubt import ClockDoubt, quiet_for_days
 from node.retention.kept import AT_WORK, CORRECTED, NOT_COMMITTED, NOT_DELIVERED, NOT_SENT_ANYWHERE, Keeping
 from node.retention.plan import plan
@@ -128,7 +129,9 @@ def test_what_a_person_corrected_is_kept_for_ever_with_its_image_and_proposal(
 def read_with_another_bundle(road: Road) -> None:
     with road.sessions.begin() as session:
         for image in session.query(Instance).filter(Instance.reading.is_not(None)):
-            image.reading = {**image.reading, "bundle": {**image.reading["bundle"], "name": "another"}}
+            reading = dict(image.reading or {})
+            reading["bundle"] = {**dict(reading["bundle"]), "name": "another"}
+            image.reading = reading
 
 
 def test_a_corrected_result_is_kept_and_counts_also_after_the_study_was_read_with_another_bundle(
@@ -166,7 +169,7 @@ def test_what_a_person_saves_while_the_purge_runs_is_kept(
     other = {} if study == "the same study" else {"StudyInstanceUID": "1.2.3.4"}
     annotate(road, "", automatic=True, **other)
     after_days(road, 31)
-    before, due = on_disk(road), retention_purge.old_enough
+    before, due = on_disk(road), rules.old_enough
 
     def meanwhile(session: Session, rule: Rule, now: float) -> list[int]:
         found = list(due(session, rule, now))
@@ -288,12 +291,12 @@ def test_two_purges_at_once_delete_each_file_once(
         road.receive(dark)
     for path in files(road, "quarantine"):
         os.utime(road.data_dir / path, (0, 0))
-    listed, sizes = retention_purge.old_files, []
+    listed, sizes = retention_purge.old_files, list[int]()
 
     def slow(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:
         for found in listed(settings, now):
             if not sizes:
-                sizes.append(0)
+                sizes.append(0)  # so that the other purge does not come here
                 sizes[0] = purge(road, quarantine_days=30).size.files
             yield found
 
