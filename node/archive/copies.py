@@ -38,8 +38,8 @@ class Copier:
     data_dir: Path
     now: Callable[[], float]
     alone: Callable[[], bool] = lambda: True
-    _lost: set[int] = field(default_factory=set, init=False)
-    """Instances whose file is gone, as the log said once."""
+    _lost: set[str] = field(default_factory=set, init=False)
+    """Paths of files that are gone, as the log said once; each is looked for again each time."""
 
     def run(self, stop: threading.Event) -> None:
         """Copies until `stop` is set. While the far side fails, it waits twice as long each time."""
@@ -66,7 +66,8 @@ class Copier:
         Raises:
             FarSideFailed
         """
-        waiting = select(Instance.id, Instance.path).where(*_UNCOPIED, Instance.id.not_in(self._lost))
+        self._lost = {path for path in self._lost if not (self.data_dir / path).exists()}
+        waiting = select(Instance.id, Instance.path).where(*_UNCOPIED, Instance.path.not_in(self._lost))
         with read_only(self.sessions) as session:
             found = session.execute(waiting.order_by(Instance.id).limit(AT_ONCE)).all()
         for tried, (number, path) in enumerate(found):
@@ -76,7 +77,7 @@ class Copier:
                 self.far.put(self.data_dir / path, path)
             except FileNotFoundError:
                 log.warning("instance %d: its file is gone, and was not copied to the far side", number)
-                self._lost.add(number)
+                self._lost.add(path)
                 continue
             with self.sessions.begin() as session:
                 # Unless it was corrected meanwhile: the file of the new header has another path.

@@ -162,6 +162,25 @@ def test_an_instance_whose_file_is_gone_delays_no_other(road, far, mammogram_stu
     assert gone.sop_instance_uid not in caplog.text
 
 
+@pytest.mark.parametrize("comes_back", ["sent again", "restored from a backup"])
+def test_a_lost_file_that_is_there_again_is_copied_without_a_restart(road, far, copied, mammogram_study, comes_back):
+    file = mammogram_study.files[0]
+    road.receive(file)
+    (before,) = road.instances()
+    content = (road.data_dir / before.path).read_bytes()
+    (road.data_dir / before.path).unlink()
+    copying = copier(road, far)
+    copying.copy_some()
+    if comes_back == "sent again":
+        road.receive(file)
+    else:
+        (road.data_dir / before.path).write_bytes(content)
+    assert copying.copy_some() == 1
+    (after,) = road.instances()
+    assert after.copied_at is not None
+    assert copied(after.path) == content
+
+
 def test_a_far_side_that_is_away_keeps_nobody_from_receiving_and_is_named(road, tmp_path, closed_port, mammogram_study):
     for name in ("s3.id", "s3.secret"):
         (tmp_path / name).write_text("x")
