@@ -53,8 +53,3 @@ class Archive(Section):
     def is_s3(self) -> bool:
         """Whether the far side is a bucket, and no folder."""
         return (self.copy_to or "").startswith(f"{S3}://")
-
-    def beside(self, folder: Path) -> Archive:
-        """The same with paths relative to `folder`."""
-        files = ("key_id_file", "secret_key_file")
-        return self.model_copy(update={name: folder / path for name in files if (path := getattr(self, name))})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -33,7 +32,3 @@ class Audit(Section):
         if self.syslog_transport == "udp" and self.tls is not None:
             raise ValueError('tls needs syslog_transport = "tls": UDP would show patients\' IDs to the network')
         return self
-
-    def beside(self, folder: Path) -> Self:
-        """The same with paths relative to `folder`."""
-        return self if self.tls is None else self.model_copy(update={"tls": self.tls.beside(folder)})

@@ -30,8 +30,3 @@ class Bundles(Section):
         if self.signature_required and not self.signers:
             raise ValueError("signature_required needs signers: whose signatures count")
         return self
-
-    def beside(self, folder: Path) -> Bundles:
-        """The same with paths relative to `folder`."""
-        found = tuple(signer.model_copy(update={"public_key": folder / signer.public_key}) for signer in self.signers)
-        return self.model_copy(update={"signers": found}) if found else self

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -12,6 +13,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Value = TypeVar("Value")
+
+
+def beside(value: Value, folder: Path) -> Value:
+    """The same value, with each relative path that was set in it taken from `folder`. What was left out stays known as
+    a default (origins.py)."""
+    match value:
+        case Path():
+            return folder / value
+        case tuple():
+            return type(value)(beside(one, folder) for one in value)
+        case BaseModel():
+            found = {name: getattr(value, name) for name in value.model_fields_set}
+            return value.model_copy(update={name: beside(one, folder) for name, one in found.items()})
+        case _:
+            return value
 
 
 def is_this_machine(host: str) -> bool:

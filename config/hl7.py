@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -39,10 +38,6 @@ class Hl7(Section):
     laterality: tuple[FieldPathText, ...] = ("OBX-20", "OBX(272741003)-5")
     assessed_at: tuple[FieldPathText, ...] = ("OBR-22", "OBX-14", "MSH-7")
     reads_text: bool = True
-
-    def beside(self, folder: Path) -> Hl7:
-        """The same with paths relative to `folder`."""
-        return self if self.tls is None else self.model_copy(update={"tls": self.tls.beside(folder)})
 
     @field_validator("charset")
     @classmethod

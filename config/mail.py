@@ -37,8 +37,3 @@ class Mail(Section):
                 'security = "none" would show the password to the network: leave user out, or use starttls'
             )
         return self
-
-    def beside(self, folder: Path) -> Self:
-        """The same with paths relative to `folder`."""
-        files = ("ca_file", "password_file")
-        return self.model_copy(update={key: folder / path for key in files if (path := getattr(self, key)) is not None})

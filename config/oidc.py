@@ -50,13 +50,6 @@ class Oidc(Section):
             raise ValueError("viewers, operators or administrators must name a value of roles_claim")
         return self
 
-    def beside(self, folder: Path) -> Oidc:
-        """The same with paths relative to `folder`."""
-        names = ("client_secret_file", "ca_file")
-        return self.model_copy(
-            update={name: folder / path for name in names if (path := getattr(self, name)) is not None}
-        )
-
     @property
     def roles(self) -> dict[Role, tuple[str, ...]]:
         """The values of the claim that give each role."""

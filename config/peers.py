@@ -42,15 +42,6 @@ class Sender(Section):
                 raise ValueError("must be a name, an address, or a network such as 192.0.2.0/24") from error
         return host
 
-    def beside(self, folder: Path) -> Self:
-        """The same with paths relative to `folder`."""
-        found: dict[str, object] = {}
-        if self.find_tls is not None:
-            found["find_tls"] = self.find_tls.beside(folder)
-        if self.passcode_file is not None:
-            found["passcode_file"] = folder / self.passcode_file
-        return self.model_copy(update=found)
-
     @model_validator(mode="after")
     def _find_is_whole(self) -> Sender:
         if (self.find_host is None) != (self.find_port is None):
@@ -105,10 +96,6 @@ class ByTls(Section):
 
     tls: TlsPeer | None = None
 
-    def beside(self, folder: Path) -> Self:
-        """The same with paths relative to `folder`."""
-        return self if self.tls is None else self.model_copy(update={"tls": self.tls.beside(folder)})
-
 
 class DicomDestination(ByTls, ObjectDestination):
     """A PACS that receives results by C-STORE."""
@@ -151,11 +138,6 @@ class WebService(Section):
         if self.bearer_token_file and parts.scheme != "https" and not is_this_machine(parts.hostname or ""):
             raise ValueError("bearer_token_file needs an https url: over http the network can read the token")
         return self
-
-    def beside(self, folder: Path) -> Self:
-        """The same with paths relative to `folder`."""
-        files = ("bearer_token_file", "ca_file", "client_certificate", "client_key")
-        return self.model_copy(update={key: folder / path for key in files if (path := getattr(self, key)) is not None})
 
 
 class WebDestination(WebService, ObjectDestination):

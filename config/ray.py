@@ -17,10 +17,6 @@ class RayTls(Section):
     key: Path
     ca_file: Path
 
-    def beside(self, folder: Path) -> RayTls:
-        """The same with paths relative to `folder`."""
-        return RayTls(certificate=folder / self.certificate, key=folder / self.key, ca_file=folder / self.ca_file)
-
 
 class Ray(Section):
     """The cluster, and the actors that read there."""
@@ -81,12 +77,3 @@ class Ray(Section):
     def is_local(self) -> bool:
         """Whether the cluster is this machine alone, at its loopback address."""
         return is_this_machine(self.host)
-
-    def beside(self, folder: Path) -> Ray:
-        """The same with paths relative to `folder`."""
-        found: dict[str, object] = {}
-        if self.token_file is not None:
-            found["token_file"] = folder / self.token_file
-        if self.tls is not None:
-            found["tls"] = self.tls.beside(folder)
-        return self.model_copy(update=found)

@@ -22,12 +22,12 @@ from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 from config.archive import Archive
 from config.audit import Audit
 from config.bundles import Bundles
-from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, Uri, matching
+from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, Uri, beside, matching
 from config.hl7 import Hl7
 from config.mail import Mail
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.oidc import Oidc
-from config.peers import AnyDestination, AnySource, ByTls, Sender, WebService
+from config.peers import AnyDestination, AnySource, Sender
 from config.ray import Ray
 from config.retention import Retention
 from config.tls import TlsListener
@@ -59,10 +59,6 @@ class Receiver(Section):
     max_image_pixels: int = Field(default=100_000_000, ge=1)
     tls: TlsListener | None = None
 
-    def beside(self, folder: Path) -> Receiver:
-        """The same with paths relative to `folder`."""
-        return self if self.tls is None else self.model_copy(update={"tls": self.tls.beside(folder)})
-
     @property
     def own_host(self) -> str:
         """The host at which this machine reaches the listener."""
@@ -91,10 +87,6 @@ class Reader(Section):
     threads: int | None = Field(default=None, ge=1)
     attempts: int = Field(default=3, ge=1)
     lease_s: float = Field(default=600, gt=0)
-
-    def beside(self, folder: Path) -> Reader:
-        """The same settings, with the reference's path taken from `folder`."""
-        return self if self.reference is None else self.model_copy(update={"reference": folder / self.reference})
 
 
 class Birads(Section):
@@ -265,34 +257,10 @@ def load(path: Path) -> Settings:
         raise SettingsError(f"The environment: {error}. Lists and sections are given there as JSON.") from error
     except ValidationError as error:
         raise SettingsError(_listed(str(path), list(sentences(Settings, _errors(error), os.environ)))) from error
-    folder = path.parent.resolve()
-    found = {
-        "data_dir": (folder / settings.data_dir).resolve(),
-        "receiver": settings.receiver.beside(folder),
-        "archive": settings.archive.beside(folder),
-        "reader": settings.reader.beside(folder),
-        "ray": settings.ray.beside(folder),
-        "bundles": settings.bundles.beside(folder),
-        "hl7": settings.hl7.beside(folder),
-        "web": settings.web.beside(folder),
-        "oidc": settings.oidc.beside(folder),
-        "mail": settings.mail.beside(folder),
-        "audit": settings.audit.beside(folder),
-        "senders": tuple(sender.beside(folder) for sender in settings.senders),
-        "destinations": tuple(_beside(to, folder) for to in settings.destinations),
-        "webhooks": tuple(webhook.beside(folder) for webhook in settings.webhooks),
-        "sources": tuple(_beside(source, folder) for source in settings.sources),
-    }
     if settings.time_zone is not None:
         _set_time_zone(settings.time_zone)
-    # Only what was set: what was left out stays known as a default (origins.py).
-    return settings.model_copy(
-        update={name: value for name, value in found.items() if name in settings.model_fields_set}
-    )
-
-
-def _beside(peer: Peer, folder: Path) -> Peer:
-    return peer.beside(folder) if isinstance(peer, WebService | ByTls) else peer
+    folder = path.parent.resolve()
+    return beside(settings, folder).model_copy(update={"data_dir": (folder / settings.data_dir).resolve()})
 
 
 def _set_time_zone(time_zone: str) -> None:

@@ -27,11 +27,6 @@ class Tls(Section):
             raise ValueError("certificate and key go together")
         return self
 
-    def beside(self, folder: Path) -> Self:
-        """The same with paths relative to `folder`."""
-        files = ("certificate", "key", "ca_file")
-        return self.model_copy(update={name: folder / path for name in files if (path := getattr(self, name))})
-
 
 class TlsPeer(Tls):
     """How the node connects to a peer.

@@ -63,12 +63,6 @@ class Web(Section):
             raise ValueError("certificate and key go together")
         return self
 
-    def beside(self, folder: Path) -> Web:
-        """The same with paths relative to `folder`."""
-        return self.model_copy(
-            update={name: folder / path for name in ("certificate", "key") if (path := getattr(self, name)) is not None}
-        )
-
     @property
     def address(self) -> str | None:
         """Where browsers find the page; None: there is none."""

@@ -30,7 +30,3 @@ class Webhook(WebService):
         if ("above_threshold" in self.events) != (self.least_score is not None):
             raise ValueError('the event "above_threshold" and least_score go together')
         return self
-
-    def beside(self, folder: Path) -> Self:
-        """The same with paths relative to `folder`."""
-        return super().beside(folder).model_copy(update={"secret_file": folder / self.secret_file})
