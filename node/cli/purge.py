@@ -16,6 +16,7 @@ from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_q
 
 def purge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; say what would go, and when.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="The clock is right, although nothing came for long.")] = False,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -23,6 +24,7 @@ def purge(
     from config.settings import load
     from node.archive.space import space_of
     from node.audit.actors import command_line
+    from node.retention.clock_doubt import quiet_for_days
     from node.retention.plan import plan
     from node.retention.purge import MB, Purge
     from node.store.database import read_only
@@ -41,6 +43,13 @@ def purge(
         for one in planned:
             typer.echo(f"{one.setting}: {one.says}")
         return
+    with read_only(sessions) as session:
+        quiet_days = quiet_for_days(session, time.time())
+    if quiet_days is not None and not yes:
+        raise CommandFailed(
+            f"Nothing came for {quiet_days:.0f} days, or the clock is wrong: then everything is old, and "
+            "would be deleted. If the clock is right (`date`), run it again with --yes."
+        )
     purging = Purge(sessions, settings, time.time, space.free, command_line(), space.gave_back)
     runs = [purging.by_age(), purging.for_space()]
     studies: dict[str, int] = {}

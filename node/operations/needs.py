@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from node.operations.certificates import certificates
 from node.operations.cluster import view_actors
 from node.operations.day import Day, DestinationWord, destination_words, view_day
 from node.operations.drift import drift
-from node.operations.machine import CheckResult, disk
+from node.operations.machine import MB, CheckResult, disk
 from node.operations.webhooks import webhook_words
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Job, Study
@@ -81,6 +82,7 @@ def _needs(
     room = disk(settings)
     if not room.ok:
         yield Need("disk", room.says, "Free some space, or mend the folder: senders are refused until then.")
+    yield from _not_freed(settings)
     judged = certificates(settings, now)
     yield from _certificates([certificate for certificate in judged if not certificate.ok])
     if day.to_read and not day.being_read and _waits_since(session) < now - STALLED_S:
@@ -130,6 +132,17 @@ def _needs(
     for name, count in orphaned(session, [word.name for word in destinations]).items():
         cure = f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         yield Need("stranded", f"{waiting_for(name, count)}, which is no longer in the settings", cure, of=name)
+
+
+def _not_freed(settings: Settings) -> Iterator[Need]:
+    below_mb = settings.retention.purge_below_free_mb
+    if below_mb is None or not settings.data_dir.is_dir():
+        return
+    free_mb = shutil.disk_usage(settings.data_dir).free // MB
+    if free_mb < below_mb:
+        says = f"{free_mb} MB free, less than purge_below_free_mb ({below_mb} MB): retention has not freed enough"
+        cure = "`mammo-node purge --dry-run` says what is kept and why; the log, whether deleted files freed nothing."
+        yield Need("disk", says, cure, of="retention")
 
 
 def _uncopied(session: Session, settings: Settings, now: float) -> Iterator[Need]:

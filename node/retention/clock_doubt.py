@@ -36,7 +36,7 @@ class ClockDoubt:
     _set_by: float = field(default=0.0, init=False)
 
     def why(self) -> str:
-        """Why nothing is deleted by age; "": the clock is not in doubt."""
+        """Why nothing is deleted; "": the clock is not in doubt."""
         self._set_by = max(self._set_by, self.clock.set_by())
         if self.quiet_days is not None:
             return f"nothing came for {self.quiet_days:.0f} days, or the clock is wrong"

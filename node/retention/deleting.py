@@ -102,6 +102,12 @@ def delete_doomed(sessions: Sessions, data_dir: Path, freed: Callable[[int], Non
     return deleted
 
 
+def are_doomed(sessions: Sessions) -> bool:
+    """Whether files are still to be deleted."""
+    with read_only(sessions) as session:
+        return session.execute(select(DoomedFile.id).limit(1)).first() is not None
+
+
 def _delete_of(sessions: Sessions, study_id: int, data_dir: Path, freed: Callable[[int], None]) -> Size:
     deleted, folders = Size(), set()
     with sessions.begin() as session:

@@ -94,7 +94,7 @@ def retention_words(session: Session, settings: Settings, now: float) -> dict[st
         planned = [one for one in planned if one.setting != SPACE]
     words = {one.setting: one.says for one in planned}
     if (days := quiet_for_days(session, now)) is not None:
-        words["clock"] = f"nothing came for {days:.0f} days: a node that starts now deletes nothing by age by itself"
+        words["clock"] = f"nothing came for {days:.0f} days: a node that starts now deletes nothing by itself"
     return words
 
 

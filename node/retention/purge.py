@@ -22,9 +22,9 @@ from node.archive.versions import uid_of
 from node.audit.actors import Actor
 from node.audit.events import enter_instances_deleted, enter_study_deleted
 from node.logs import place_of
-from node.retention.deleting import Size, delete_doomed, doom, doom_refused
+from node.retention.deleting import Size, are_doomed, delete_doomed, doom, doom_refused
 from node.retention.kept import Keeping
-from node.retention.rules import DAY_S, Part, Rule, is_old_enough, old_enough, rule_for_space, rules
+from node.retention.rules import DAY_S, NO_NODE_BEFORE, Part, Rule, is_old_enough, old_enough, rule_for_space, rules
 from node.store.database import Sessions, read_only
 from node.store.tables import Instance, Result, Study
 
@@ -41,7 +41,7 @@ class Purged:
     size: Size = field(default_factory=Size)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Purge:
     """Deletes what is old enough, and the oldest while there is too little space.
 
@@ -50,7 +50,7 @@ class Purge:
         free_bytes: how much room there is for images, of the disk or of the quota, whichever is less.
         by: who purges, for the audit trail.
         freed: called with the bytes of deleted files that count against the quota.
-        doubt: why nothing is deleted by age now, because the clock may be wrong; "": it is right.
+        doubt: why nothing is deleted now, because the clock may be wrong; "": it is right.
     """
 
     sessions: Sessions
@@ -60,13 +60,14 @@ class Purge:
     by: Actor
     freed: Callable[[int], None] = lambda _: None
     doubt: Callable[[], str] = lambda: ""
+    _may_delete: int | None = field(default=None, init=False)
+    """Bytes, for space, in this shortage; None: there is none."""
 
     def by_age(self) -> Purged:
         """Finishes what an earlier run began, and deletes everything that is old enough."""
         done, data_dir = Purged(), self.settings.data_dir
         done.size += delete_doomed(self.sessions, data_dir, self.freed)
-        if why := self.doubt():
-            log.error("retention deletes nothing by age: %s. `mammo-node purge` does, once a person has looked", why)
+        if self._is_in_doubt():
             return _told(done)
         keeping = Keeping.of(self.settings)
         for rule in rules(self.settings.retention):
@@ -80,22 +81,44 @@ class Purge:
         return _told(done)
 
     def for_space(self) -> Purged:
-        """Deletes the images of the oldest studies while there is less room than the settings ask for."""
+        """Deletes the images of the oldest studies while there is less room than the settings ask for.
+
+        In one shortage no more than is missing: deleting may free nothing, because a snapshot or a hard link holds the
+        files, or because another program takes what becomes free.
+        """
         done, retention = Purged(), self.settings.retention
         if retention.purge_below_free_mb is None or retention.purge_until_free_mb is None:
             return done
-        if self.free_bytes() >= retention.purge_below_free_mb * MB:
+        below, until = retention.purge_below_free_mb * MB, retention.purge_until_free_mb * MB
+        free = self.free_bytes()
+        if free >= below:
+            self._may_delete = None
             return done
+        if self._is_in_doubt():
+            return done
+        may_delete = until - free if self._may_delete is None else self._may_delete
         keeping, rule = Keeping.of(self.settings), rule_for_space(retention)
+        done.size += delete_doomed(self.sessions, self.settings.data_dir, self.freed)
         with read_only(self.sessions) as session:
             oldest = list(old_enough(session, rule, self.now()))
         for study_id in oldest:
-            if self.free_bytes() >= retention.purge_until_free_mb * MB:
+            if self.free_bytes() >= until or done.size.size >= may_delete or are_doomed(self.sessions):
                 break
             self._purge_study(rule, study_id, keeping, done)
-        if self.free_bytes() < retention.purge_below_free_mb * MB:
-            log.warning("retention deleted what it may, and still less than purge_below_free_mb is free")
+        self._may_delete = max(0, may_delete - done.size.size)
+        if self.free_bytes() < below:
+            if are_doomed(self.sessions):
+                log.error("retention deletes no more for space: a file cannot be deleted")
+            elif not self._may_delete:
+                log.error("retention deletes no more for space: what was deleted did not become free")
+            else:
+                log.warning("retention deleted what it may, and still less than purge_below_free_mb is free")
         return _told(done)
+
+    def _is_in_doubt(self) -> bool:
+        if why := self.doubt():
+            log.error("retention deletes nothing: %s. `mammo-node purge --yes` does, once a person has looked", why)
+        return bool(why)
 
     def _purge_study(self, rule: Rule, study_id: int, keeping: Keeping, done: Purged) -> None:
         with self.sessions.begin() as session:
@@ -181,7 +204,7 @@ def _refused(before: float) -> tuple[ColumnElement[bool], ...]:
         Instance.refusal.is_not(None),
         Instance.purged_at.is_(None),
         Instance.received_at < before,
-        Instance.study.has(Study.last_received_at < before),
+        Instance.study.has(Study.last_received_at.between(NO_NODE_BEFORE, before)),
     )
 
 
@@ -196,5 +219,5 @@ def old_files(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:
             for path in (settings.data_dir / folder).rglob("*"):
                 with suppress(FileNotFoundError):  # another purge deletes it at this moment
                     found = path.stat()
-                    if S_ISREG(found.st_mode) and found.st_mtime < now - days * DAY_S:
+                    if S_ISREG(found.st_mode) and NO_NODE_BEFORE <= found.st_mtime < now - days * DAY_S:
                         yield setting, path

@@ -14,6 +14,8 @@ from node.store.states import StudyState
 from node.store.tables import Result, Study
 
 DAY_S = 86_400.0
+NO_NODE_BEFORE = 1_577_836_800.0
+"""2020-01-01: what came before came while the clock was wrong, so its age is not known, and it is not deleted."""
 SPACE = "purge_below_free_mb"
 """The setting of the rule for space."""
 _AT_ONCE = 200
@@ -104,7 +106,7 @@ def _some(rule: Rule, before: float, after: tuple[float, int] | None) -> Select[
 def _conditions(rule: Rule, before: float) -> Sequence[ColumnElement[bool]]:
     newer_report = exists().where(Result.study_id == Study.id, Result.written_at >= before)
     return (
-        Study.last_received_at < before,
+        Study.last_received_at.between(NO_NODE_BEFORE, before),
         purged_at(rule.part).is_(None),
         _is_in(rule),
         ~newer_report,

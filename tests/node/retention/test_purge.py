@@ -290,7 +290,7 @@ def test_two_purges_at_once_delete_each_file_once(
         dark.PixelData = bytes([number]) * len(dark.PixelData)
         road.receive(dark)
     for path in files(road, "quarantine"):
-        os.utime(road.data_dir / path, (0, 0))
+        os.utime(road.data_dir / path, (road.clock() - 31 * DAY_S,) * 2)
     listed, sizes = retention_purge.old_files, list[int]()
 
     def slow(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:
@@ -390,8 +390,8 @@ def test_deleting_for_space_stops_when_enough_is_free(road: Road, mammogram_stud
     after_days(road, 40)
     free = [5_000_000_000]
     purging = purge_of(road, purge_below_free_mb=10_000, purge_until_free_mb=20_000)
-    object.__setattr__(purging, "free_bytes", lambda: free[0])
-    object.__setattr__(purging, "freed", lambda size: free.__setitem__(0, 20_000_000_000))
+    purging.free_bytes = lambda: free[0]
+    purging.freed = lambda size: free.__setitem__(0, 20_000_000_000)
     assert purging.for_space().studies == {"purge_below_free_mb": 1}
     assert files(road, "archive")
 
@@ -451,6 +451,8 @@ def test_a_clock_that_is_years_ahead_deletes_nothing_until_a_person_has_looked(
     assert purging.by_age().size.files == 0
     road.receive(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3", StudyInstanceUID="1.2.4"))
     assert purging.by_age().size.files == 0, "also once something came"
+    short = purge_of(road, free=0, purge_below_free_mb=3000, purge_until_free_mb=4000)
+    assert replace(short, doubt=doubt.why).for_space().size.files == 0
     assert files(road, "archive")
     assert purge(road, images_days=30).size.files == 8, "a person's own command"
 
@@ -467,3 +469,66 @@ def test_a_clock_that_runs_and_a_node_that_receives_are_in_no_doubt(road: Road, 
         assert doubt.why() == ""
     with road.sessions.begin() as session:
         assert quiet_for_days(session, road.clock()) is None
+
+
+def test_what_came_while_the_clock_said_an_impossible_year_is_not_deleted(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    right = road.clock.seconds
+    road.clock.seconds = 946_684_800.0  # the battery of the machine's clock is empty
+    reported_and_delivered(road, *mammogram_study.files)
+    before = on_disk(road)
+    road.clock.seconds = right  # NTP; and the node was started again
+    assert purge(road, **ALL).size.files == 0
+    short = purge_of(road, free=0, purge_below_free_mb=3000, purge_until_free_mb=4000)
+    assert short.for_space().size.files == 0
+    assert on_disk(road) == before
+
+
+@pytest.mark.parametrize("missing_mb", [2, 900])
+def test_deleting_for_space_stops_when_it_frees_nothing_until_there_is_room_again(
+    road: Road, mammogram_studies: list[DemoStudy], missing_mb: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for study in mammogram_studies:
+        reported_and_delivered(road, *study.files)
+    after_days(road, 31)
+    free = [2999e6]
+    purging = purge_of(road, purge_below_free_mb=3000, purge_until_free_mb=2999 + missing_mb)
+    purging.free_bytes = lambda: int(free[0])  # a snapshot holds what is deleted
+    if missing_mb == 2:
+        assert purging.for_space().studies == {"purge_below_free_mb": 1}, "one study is more than is missing"
+        assert "did not become free" in caplog.text
+        before = on_disk(road)
+        assert purging.for_space().size.files == 0
+        assert on_disk(road) == before
+        free[0] = 3001e6
+        purging.for_space()
+        free[0] = 2999e6
+    assert purging.for_space().size.files
+    assert not files(road, "archive")
+
+
+def test_deleting_for_space_stops_at_a_file_that_cannot_be_deleted(
+    road: Road, mammogram_studies: list[DemoStudy], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for study in mammogram_studies:
+        reported_and_delivered(road, *study.files)
+    after_days(road, 31)
+    purging = purge_of(road, free=0, purge_below_free_mb=3000, purge_until_free_mb=4000)
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", refused)
+        for _ in range(2):
+            purging.for_space()
+            assert len([study for study in purged_studies(road) if study]) == 1
+    assert "a file cannot be deleted" in caplog.text
+    purging.for_space()
+    assert not files(road, "archive")
+
+
+def purged_studies(road: Road) -> list[float | None]:
+    with road.sessions.begin() as session:
+        return [study.images_purged_at for study in session.query(Study)]

@@ -56,7 +56,7 @@ def test_a_purge_killed_between_rows_and_files_is_finished_by_the_next_start(
     road = Road(node.data_dir, database_url=queue_url)
     reported_and_delivered(road, *mammogram_study.files)  # its clock stands in 2023
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(deleted), "purge", "--config", node.config],
+        [sys.executable, "-c", KILLED, str(deleted), "purge", "--yes", "--config", node.config],
         capture_output=True,
         text=True,
         check=False,

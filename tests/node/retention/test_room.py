@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from keeping import DAY_S, files, named, on_disk, reported_and_delivered
+from keeping import DAY_S, files, named, on_disk, reported_and_delivered, settings_of
 from road import Road
 
 from dicom_io.network.answers import Status
 from node.archive.space import Space
 from node.cli.main import build
 from node.demo.studies import DemoStudy
+from node.operations.needs import needs_now
+from node.store.database import read_only
 
 SETTINGS = """
 data_dir = "data"
@@ -106,7 +108,10 @@ def test_a_dry_run_says_what_would_go_and_deletes_nothing_and_the_purge_deletes_
     planned = {one["setting"]: one for one in json.loads(run("purge", "--dry-run", "--json"))}
     assert planned["images_days"]["size"]["files"] == 8
     assert "Retention, images_days: 1 study would go now" in run("status")
-    assert "images_days: 1 study\n8 files deleted" in run("purge")
+    with pytest.raises(Exception, match=r"Nothing came for \d+ days, or the clock is wrong"):
+        run("purge")
+    assert on_disk(road) == before
+    assert "images_days: 1 study\n8 files deleted" in run("purge", "--yes")
     assert on_disk(road) == named(road)
     assert not files(road, "archive")
     assert "images_days: nothing" in run("purge", "--dry-run").replace("0 studies", "nothing")
@@ -143,7 +148,7 @@ def test_a_backup_around_a_purge_is_consistent_if_the_folder_is_copied_before_an
     road.receive(*second.files)  # between the copies, like the purge
     copy = str(tmp_path / "queue.copy")
     run(["database", "backup", copy, "--config", str(config)], standalone_mode=False)
-    run(["purge", "--config", str(config)], standalone_mode=False)
+    run(["purge", "--yes", "--config", str(config)], standalone_mode=False)
     assert len(files(road, "archive")) == 4
     copy_folder()
 
@@ -151,3 +156,13 @@ def test_a_backup_around_a_purge_is_consistent_if_the_folder_is_copied_before_an
     restored = Road(tmp_path / "copy")
     assert named(restored) <= on_disk(restored)
     assert len(restored.instances()) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("below_mb", "told"), [(1 << 40, True), (2049, False)])
+def test_a_person_is_told_while_retention_does_not_free_enough(tmp_path: Path, below_mb: int, told: bool) -> None:
+    road = Road(tmp_path / "data")
+    settings = settings_of(road, purge_below_free_mb=below_mb, purge_until_free_mb=below_mb + 1)
+    with read_only(road.sessions) as session:
+        needs = [need.says for need in needs_now(session, settings, road.clock()) if need.of == "retention"]
+    assert any("retention has not freed enough" in says for says in needs) is told
