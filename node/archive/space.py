@@ -38,7 +38,7 @@ class Space:
         self._quota_bytes = quota_bytes
         self._now = now
         self._lock = threading.Lock()
-        self._measured = self._changed = 0
+        self._measured = self._changed = self._given_back = 0
         self._next_at = now()
         self.measure()
 
@@ -49,12 +49,13 @@ class Space:
         if self._quota_bytes is None or began < self._next_at:
             return
         with self._lock:
-            before = self._changed
+            before, given_back = self._changed, self._given_back
         measured = sum(_size(folder) for folder in self._kept_in)
         with self._lock:
-            # What was stored meanwhile counts, and perhaps twice, until the next time.
+            # What was stored meanwhile counts, and perhaps twice, until the next time. What was deleted meanwhile may
+            # count until then, and is never taken off twice.
             self._measured = measured
-            self._changed -= before
+            self._changed += self._given_back - given_back - before
             self._next_at = began + _SHARE * (self._now() - began)
 
     def refusal(self) -> Answer | None:
@@ -102,7 +103,9 @@ class Space:
 
     def gave_back(self, size: int) -> None:
         """Takes a deleted file off."""
-        self.took(-size)
+        with self._lock:
+            self._changed -= size
+            self._given_back += size
 
 
 def space_of(settings: Settings) -> Space:

@@ -14,6 +14,7 @@ from models.types.mammogram import Laterality
 from node.annotations.archive_cases import TrueImage
 from node.assessments.entered import assessments_of
 from node.operations.studies import StudyFilter, conditions
+from node.retention.told import day_of
 from node.store.states import StudyState
 from node.store.tables import Instance, Study
 
@@ -70,12 +71,12 @@ def choose(
         if row.state not in _FINISHED:
             left_out.append(LeftOut(f"study {row.id}", f"it is {row.state}"))
             continue
-        left_out += _no_mammograms(row)
+        left_out += _left_out(row)
         chosen.append(
             ChosenStudy(
                 row.id,
                 row.study_instance_uid,
-                tuple(_image(instance, truths) for instance in row.instances if instance.kind.is_mammogram),
+                tuple(_image(instance, truths) for instance in row.instances if _is_here(instance)),
                 tuple(assessments_of(session, row)),
             )
         )
@@ -94,7 +95,13 @@ def _image(instance: Instance, truths: dict[int, TrueImage]) -> ChosenImage:
     )
 
 
-def _no_mammograms(study: Study) -> Iterator[LeftOut]:
+def _is_here(instance: Instance) -> bool:
+    return instance.kind.is_mammogram and instance.purged_at is None
+
+
+def _left_out(study: Study) -> Iterator[LeftOut]:
     for instance in study.instances:
         if instance.kind.is_image and not instance.kind.is_mammogram:
             yield LeftOut(f"study {study.id}, image {instance.id}", f"it is no mammogram but {instance.kind}")
+        elif instance.kind.is_mammogram and instance.purged_at is not None:
+            yield LeftOut(f"study {study.id}, image {instance.id}", f"it was purged on {day_of(instance.purged_at)}")

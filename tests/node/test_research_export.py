@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from annotating import disc, segmentation
 from assessing import finding, report_on
+from keeping import DAY_S, purge, reported_and_delivered
 from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
 from road import Road, changed
@@ -142,6 +143,19 @@ def test_what_may_show_a_name_or_is_not_finished_stays_and_is_no_failure(
     assert "left out: study 1, image 2: its header says that annotations are burnt in" in says
     assert "left out: study 2: it is open" in says
     assert "3 images" in says
+
+
+def test_images_that_retention_deleted_are_left_out_and_no_failure(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+    *first, late = mammogram_study.files
+    road = Road(tmp_path / "data")
+    reported_and_delivered(road, *first)
+    road.clock.seconds += 31 * DAY_S
+    purge(road, images_days=30)
+    road.all_of_it(late)
+    status, says = run(road, "export", "--deidentify", tmp_path / "out")
+    assert status == 0, says
+    assert says.count("it was purged on") == 3
+    assert len(rows(tmp_path / "out" / "images.csv")) == 1
 
 
 def test_studies_are_chosen_by_number_time_and_correction(

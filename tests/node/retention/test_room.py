@@ -75,6 +75,27 @@ def test_what_is_stored_while_it_is_measured_counts(tmp_path: Path, monkeypatch:
     assert space.used == 250, "what was counted before is in what was measured"
 
 
+@pytest.mark.parametrize("seen_before", [True, False])
+def test_what_is_deleted_while_it_is_measured_is_never_taken_off_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen_before: bool
+) -> None:
+    for name in ("1.dcm", "2.dcm"):
+        (tmp_path / name).write_bytes(bytes(100))
+    space = Space([tmp_path], tmp_path, 0, 1000, Steady())
+
+    def measured(_: Path) -> int:
+        space.gave_back(100)
+        return 200 if seen_before else 100
+
+    monkeypatch.setattr("node.archive.space._size", measured)
+    space.measure()
+    assert space.used >= 100, "what is there"
+    monkeypatch.undo()
+    (tmp_path / "1.dcm").unlink()
+    space.measure()
+    assert space.used == 100
+
+
 def test_measuring_takes_no_more_than_a_fiftieth_of_the_time(tmp_path: Path) -> None:
     clock = Steady(cost=1.0)
     space = Space([tmp_path], tmp_path, 0, 1000, clock)
