@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoTurn
 from sqlalchemy.orm import Session
 
 from config.peers import Sender
@@ -53,7 +54,7 @@ from node.intake.sender_limits import SenderLimits
 from node.intake.urgency import urgency_of
 from node.intake.worker_process import NoAnswer, WorkerProcess
 from node.routing import Decision, Router, everything
-from node.store.database import OneWriter, Sessions
+from node.store.database import OneWriter, Sessions, read_only
 from node.store.faults import describe_fault, is_passing
 from node.store.locks import Locks
 from node.store.tables import Instance, Result, Study
@@ -161,7 +162,7 @@ class Receiving:
             if not whole.has_pixels and self._needs_pixels(header, whole.path):
                 return Answer(Status.TRUNCATED, "an image without pixel data: cut short?")
             study = header.study_instance_uid
-            with self._study_locks.of(study), self._locks.holding(f"study {study}"):
+            with self._study_locks.of(study), self._locks.holding(_lock_of(study)):
                 return self._keep(received, whole, header)
         except NotReadable as error:
             return Answer.shortened(Status.NOT_DICOM, str(error))
@@ -237,8 +238,9 @@ class Receiving:
         content = self._content(header, whole.path)
         left_out = "" if decision.read else f"the route {decision.route} says that it is not read"
         # No row has this path, so a file that is there is left over from a crash, and is replaced.
-        path = self._place(whole.path, self._data_dir / archived(header.study_instance_uid, header.sop_instance_uid))
-        with self._entering(path, is_new=True) as session:
+        target = self._data_dir / archived(header.study_instance_uid, header.sop_instance_uid)
+        path = self._place(whole.path, target, header)
+        with self._entering(path, header, is_new=True) as session:
             instance = register(
                 session,
                 header,
@@ -296,8 +298,8 @@ class Receiving:
     ) -> None:
         syntax = str(whole.transfer_syntax_uid)
         content = self._content(header, whole.path)
-        path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
-        with self._entering(path, is_new=not version.is_there) as session:
+        path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path, header)
+        with self._entering(path, header, is_new=not version.is_there) as session:
             instance = session.get_one(Instance, known.id)
             correct(session, instance, header, syntax, path, self._now(), restated=restated, read_again=read_again)
             self._enter(session, instance, received, content)
@@ -380,13 +382,14 @@ class Receiving:
             with self._one_writer.begin() as session:
                 hold_contradicting(session, session.get_one(Instance, known.id), why, self._now())
                 self._audit(session, received, header, known.study_id, Action.CREATE, f"{why}: set aside")
-            self._place(whole.path, version.path)
+            self._place(whole.path, version.path, header)
         return Answer.shortened(Status.CONTRADICTS, f"{why}: set aside")
 
     @contextmanager
-    def _entering(self, path: str, *, is_new: bool) -> Iterator[Session]:
+    def _entering(self, path: str, header: InstanceHeader, *, is_new: bool) -> Iterator[Session]:
         """The transaction that stores the row of a file at `path`, which was just moved there if it `is_new`. If it
-        fails before the commit, a new file is deleted, so that only a crash leaves a file without a row in the archive.
+        fails before the commit, a new file is deleted, so that only a crash, or a database that is away, leaves a file
+        without a row in the archive.
 
         Raises:
             _Purged: retention deleted the file before the study's row was locked.
@@ -398,12 +401,28 @@ class Receiving:
                 if not (self._data_dir / path).exists():
                     raise _Purged
             except BaseException:
-                if is_new:
+                if is_new and self._is_ours_alone(path, header):
                     (self._data_dir / path).unlink(missing_ok=True)
                 raise
 
-    def _place(self, source: Path, target: Path) -> str:
-        """Moves a durable file to `target`, durably. Both UIDs in the name were validated."""
+    def _is_ours_alone(self, path: str, header: InstanceHeader) -> bool:
+        """Whether no other process can have acknowledged the file at `path`: the study's lock was never lost, and no
+        row names the file. Where the database does not say, the file is not ours."""
+        try:
+            with read_only(self._sessions) as session:
+                named = session.scalar(select(exists().where(Instance.path == path)))
+        except SQLAlchemyError:
+            return False
+        return not named and self._locks.never_lost(_lock_of(header.study_instance_uid))
+
+    def _place(self, source: Path, target: Path, header: InstanceHeader) -> str:
+        """Moves a durable file to `target`, durably. Both UIDs in the name were validated.
+
+        Raises:
+            NoTurn: the study's lock was lost, so that another process may have put its file there meanwhile.
+        """
+        if not self._locks.never_lost(_lock_of(header.study_instance_uid)):
+            raise NoTurn("the lock of a study was lost")
         size = source.stat().st_size
         try:
             source.replace(target)
@@ -417,6 +436,10 @@ class Receiving:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._data_dir).as_posix()
+
+
+def _lock_of(study_instance_uid: str) -> str:
+    return f"study {study_instance_uid}"
 
 
 def _is_emptied(path: Path) -> bool:

@@ -67,6 +67,14 @@ class Locks:
         except DBAPIError:
             return False
 
+    def never_lost(self, name: str) -> bool:
+        """Whether this process has held the lock ever since it took it. After a lost connection it has not, also where
+        the lock is free again: another process may have held it meanwhile."""
+        if not self.are_shared:
+            return True
+        with self._turn:
+            return name in self._held and self.still_held(name)
+
     def give_back(self, name: str) -> None:
         """Gives up a lock, if this process holds it."""
         with self._turn:
