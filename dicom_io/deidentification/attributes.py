@@ -5,7 +5,7 @@ used: the package replaces attributes of the data set itself, and not those in s
 Where the table leaves a choice by the object's definition (X/Z, X/D, Z/D, X/Z/D), what conforms everywhere is done.
 
 The table has no row for most attributes. Those that may hold words, names, dates or addresses are emptied too, except
-for technical ones (`TECHNICAL`); so is data whose meaning is not known.
+for technical ones (`TECHNICAL`); so is data whose meaning is not known, and all else that is known of the patient.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from dicomanonymizer import simpledicomanonymizer
 from pydicom.datadict import dictionary_has_tag, keyword_for_tag
+from pydicom.sr._concepts_dict import concepts
 from pydicom.tag import BaseTag
 
 EDITION = "2026c"
@@ -46,6 +47,12 @@ TECHNICAL = frozenset(
 PIXELS = frozenset({"PixelData", "LUTData"})
 """Data that stays; the pixels are written anew (image.py)."""
 
+CODING_SCHEMES = frozenset((*concepts, "SRT", "SNM3", "99SDM", "BI"))
+"""Designators of the standard's dictionary of codes (PS3.16), and those of older editions: a code's meaning stays with
+them alone, since that of a site's own code may be any text."""
+
+_PATIENT = 0x0010
+"""The group of what is known of the patient."""
 _FIRST_GROUP = 0x0008
 """Lower ones are for messages and files."""
 _OVERLAYS_AND_CURVES = frozenset((*range(0x5000, 0x5100, 2), *range(0x6000, 0x6100, 2)))
@@ -87,7 +94,7 @@ def fate_of(tag: BaseTag, vr: str, rows: Mapping[BaseTag, Fate]) -> Fate:
         return Fate.REMOVED
     if tag in rows:
         return _safe(rows[tag], vr)
-    if not dictionary_has_tag(tag):
+    if not dictionary_has_tag(tag) or tag.group == _PATIENT:
         return Fate.REMOVED
     keyword = keyword_for_tag(tag)
     if vr == "UI":

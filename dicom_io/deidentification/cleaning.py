@@ -13,7 +13,8 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
-from dicom_io.deidentification.attributes import EDITION, Fate, fate_of
+from dicom_io.attributes import text
+from dicom_io.deidentification.attributes import CODING_SCHEMES, EDITION, Fate, fate_of
 from dicom_io.errors import NotReadable
 
 _DUMMIES: Mapping[str, object] = {
@@ -106,6 +107,15 @@ def _cleaned(dataset: Dataset, other_uid: Callable[[str], str], rows: Mapping[Ba
         kept = _element(element, fate_of(element.tag, element.VR, rows), other_uid, rows)
         if kept is not None:
             clean.add(kept)
+    if "CodeMeaning" in clean and text(dataset, "CodingSchemeDesignator") not in CODING_SCHEMES:
+        clean.CodeMeaning = _TEXT
+    return clean
+
+
+def _cleaned_item(item: Dataset, other_uid: Callable[[str], str], rows: Mapping[BaseTag, Fate]) -> Dataset:
+    """Without pixels, such as those of a small picture: only the image's own are written anew."""
+    clean = _cleaned(item, other_uid, rows)
+    clean.pop("PixelData", None)
     return clean
 
 
@@ -120,7 +130,7 @@ def _element(
         case Fate.DUMMY:
             return DataElement(element.tag, element.VR, None if element.is_empty else _dummy(element, other_uid))
     if element.VR == "SQ":
-        items = Sequence([_cleaned(item, other_uid, rows) for item in element.value])
+        items = Sequence([_cleaned_item(item, other_uid, rows) for item in element.value])
         return DataElement(element.tag, "SQ", items)
     if element.VR == "UI":
         return DataElement(element.tag, "UI", _others(element, other_uid))

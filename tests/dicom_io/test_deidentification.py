@@ -156,12 +156,39 @@ def test_a_file_whose_identity_is_in_an_attribute_that_stays_is_refused_with_its
         cleaned(dataset, HOW, ROWS)
     dataset.AcquisitionDeviceProcessingCode = "standard"
     code = Dataset()
-    code.CodeMeaning = "Exam 4711-0815"
+    code.CodingSchemeDesignator, code.CodeMeaning = "DCM", "Exam 4711-0815"
     dataset.ProcedureCodeSequence = [code]
     with pytest.raises(NotReadable, match="CodeMeaning still holds"):
         cleaned(dataset, HOW, ROWS)
     code.CodeMeaning = "Exam"
     assert cleaned(dataset, HOW, ROWS).PatientID == "PSEUDONYM"
+
+
+def test_of_the_patient_nothing_stays_but_what_the_standard_asks_for() -> None:
+    """Also no number: body mass index, measured dimensions, thickness of the body."""
+    for tag, (vr, *_) in DicomDictionary.items():
+        if tag >> 16 == 0x0010 and BaseTag(tag) not in ROWS:
+            assert tag not in cleaned(holder(marked(tag, vr)), HOW, ROWS), Tag(tag)
+            assert fate_of(BaseTag(tag), vr, ROWS).name == "REMOVED", Tag(tag)
+
+
+def test_pixels_in_a_sequence_do_not_leave() -> None:
+    clean = cleaned(holder(DataElement(0x7FE00010, "OB", MARKER.encode() + b"0")), HOW, ROWS)
+    assert content(clean).count(MARKER.encode()) == 1, "only the image's own stay; they are written anew"
+    assert "PixelData" in clean
+
+
+@pytest.mark.parametrize(
+    ("designator", "stays"), [("SCT", True), ("DCM", True), ("SRT", True), ("99LOCAL", False), ("", False)]
+)
+def test_the_meaning_of_a_code_stays_with_the_standards_codes_alone(designator: str, stays: bool) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "4711", designator, "medio-lateral oblique"
+    dataset = Dataset()
+    dataset.ViewCodeSequence = [code]
+    (clean,) = cleaned(dataset, HOW, ROWS).ViewCodeSequence
+    assert clean.CodeMeaning == ("medio-lateral oblique" if stays else "REMOVED")
+    assert (clean.CodeValue, clean.CodingSchemeDesignator) == ("4711", designator)
 
 
 def test_uids_of_the_standard_stay_and_all_others_are_replaced_alike() -> None:
