@@ -11,7 +11,7 @@ from pathlib import Path
 from dicom_io.audit.syslog import SyslogReceiver
 from dicom_io.durable import write_durably
 from dicom_io.errors import Unreachable
-from node.audit.trail import Trail, TrailReader
+from node.audit.trail import EMPTY, Head, Trail, TrailReader
 from node.delivery.backoff import RetryPolicy, next_try
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ class Sender:
 
     Attributes:
         leads: whether this process sends, and no other.
-        sent: the file with the number of the last line that the receiver has. After a kill it may get lines again, with
-            the same numbers (sequenceId).
+        sent: the file with the number of the last line that the receiver has. It was written or touched last when the
+            receiver took lines, or had all. After a kill it may get lines again, with the same numbers (sequenceId).
     """
 
     trail: Trail
@@ -80,15 +80,31 @@ class Sender:
                 self._reader = None
                 return LOOK_EVERY_S
             if self._reader is None:
-                self._reader = TrailReader(self.trail, last_sent(self.sent))
+                self._reader = TrailReader(self.trail, self._sent_before())
             by_udp = receiver.tls is None
             lines = self._reader.next_lines(AT_ONCE_BY_UDP if by_udp else AT_ONCE)
             if not lines:
+                self.sent.touch(mode=0o600)
                 return LOOK_EVERY_S
             receiver.send([line.message for line in lines])
             self._reader.took(lines)
             write_durably(self.sent, f"{lines[-1].number}\n".encode())
             return UDP_PAUSE_S if by_udp else 0.0
+
+    def _sent_before(self) -> int:
+        """The number of the last line that was sent; 0, too, where the trail has no such line."""
+        sent, there = last_sent(self.sent), (self.trail.head() or EMPTY).lines
+        if sent > there:
+            log.error(
+                "audit/sent says that line %d was sent, and the audit trail ends with line %d: all are sent again",
+                sent,
+                there,
+            )
+            sent = 0
+            write_durably(self.sent, b"0\n")
+        if not self.sent.exists():  # from now on the lines wait
+            write_durably(self.sent, b"0\n")
+        return sent
 
 
 def last_sent(file: Path) -> int:
@@ -97,3 +113,14 @@ def last_sent(file: Path) -> int:
         return int(file.read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
         return 0
+
+
+def not_sent(file: Path, known: Head) -> tuple[int, float | None]:
+    """How many lines of the trail the receiver does not have, and when it took lines last or had all (UTC seconds since
+    the epoch); None: it has all, or nothing was sent so far."""
+    try:
+        since = file.stat().st_mtime
+    except FileNotFoundError:
+        return known.lines, None
+    count = known.lines - last_sent(file)
+    return (count, since) if count > 0 else (0, None)

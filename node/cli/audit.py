@@ -59,7 +59,7 @@ def verify_trail(
     if not syslog:
         typer.echo("Not compared with a syslog receiver's copy: --syslog FILE")
         return
-    sent = last_sent(settings.data_dir / AUDIT_SENT)
+    sent = min(last_sent(settings.data_dir / AUDIT_SENT), found.head.lines)
     if fault := compare(trail, syslog, sent):
         raise CommandFailed(f"{', '.join(map(str, syslog))}: {fault}.")
     typer.echo(f"The receiver's copy has all lines up to {sent}, and no other message of this machine.")

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 from config.peers import AnyDestination, AnySource, DicomDestination, FhirDestination, Hl7Destination, WebService
 from config.settings import Settings
 from config.webhooks import Webhook
-from dicom_io.errors import DestinationError, NotAccepted, Rejected
+from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scu import Content, accepted_of, echo
 from dicom_io.network.web_peer import web_echo
 from dicom_io.results.language import language_of
 from node.archive.far_side import FarSideFailed, far_side
+from node.audit.recording import syslog_receiver
 from node.delivery.destinations import mllp_peer, preferred
 from node.delivery.fhir_server import fhir_echo
 from node.delivery.mllp import mllp_connects
@@ -42,8 +43,8 @@ def checks(settings: Settings) -> list[Check]:
     """All checks: who may send, where results go, whether a translation is not reviewed, database, disk, weights,
     the reader's threads unless they are set, the Ray cluster where images are read on one, the reference set, the far
     side of the archive and the device if they are named, each destination, its storage commitment and its transfer
-    syntaxes, each webhook, each source, the mail server, the address for HL7 messages, the provider of the page's
-    accounts, and the page's address."""
+    syntaxes, each webhook, each source, the mail server, the address for HL7 messages, the syslog receiver of the
+    audit trail, the provider of the page's accounts, and the page's address."""
     reads_here = settings.reads_here
     device = [lambda: device_is_there(settings)] if reads_here and settings.reader.device.startswith("cuda") else []
     return [
@@ -66,6 +67,7 @@ def checks(settings: Settings) -> list[Check]:
         *(lambda of=source: source_answers(of, settings) for source in settings.sources),
         *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
         *([lambda: mail_server_answers(settings)] if settings.mail.host is not None else []),
+        *([lambda: syslog_receiver_answers(settings)] if settings.audit.syslog_host is not None else []),
         *([lambda: provider_answers(settings)] if settings.oidc.issuer is not None else []),
         *([lambda: page_address(settings)] if settings.web.port is not None else []),
     ]
@@ -84,6 +86,19 @@ def far_side_keeps(settings: Settings) -> CheckResult:
         except FarSideFailed as error:
             return CheckResult(about, False, str(error))
     return CheckResult(about, True, "keeps copies")
+
+
+def syslog_receiver_answers(settings: Settings) -> CheckResult:
+    """Whether the receiver of the audit trail takes a connection by TLS; by UDP nobody answers."""
+    about = f"audit trail: {settings.audit.syslog_host}:{settings.audit.port}"
+    receiver = syslog_receiver(settings)
+    if receiver is None or receiver.tls is None:
+        return CheckResult(about, True, "by UDP: whether it takes what is sent is not known", warns=True)
+    try:
+        receiver.send([])
+    except Unreachable as error:
+        return CheckResult(about, False, str(error))
+    return CheckResult(about, True, "answers by TLS")
 
 
 def language_not_reviewed(settings: Settings) -> CheckResult:

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from models.types.words import counted
 from node.archive.copies import not_copied
+from node.archive.layout import AUDIT_SENT
+from node.audit.recorder import stored_head
+from node.audit.sender import not_sent
 from node.delivery.orphaned import orphaned, waiting_for
 from node.operations.certificates import certificates
 from node.operations.cluster import view_actors
@@ -31,6 +34,9 @@ STALLED_S = 600.0
 UNCOPIED_S = 3600.0
 """Instances that are not copied after so long mean that the far side of the archive does not work."""
 
+UNSENT_S = 600.0
+"""Lines of the audit trail that are not sent after so long mean that its syslog receiver is away."""
+
 
 @dataclass(frozen=True)
 class Need:
@@ -38,7 +44,7 @@ class Need:
 
     Attributes:
         about: what it concerns, for pages ("disk", "delivery", "quarantine", "failed", "stranded", "reader",
-            "drift", "certificate", "archive").
+            "drift", "certificate", "archive", "audit").
         says: what is wrong.
         cure: what to do.
         of: the part that it concerns: a destination, a kind of job; "" where there is one only.
@@ -105,6 +111,7 @@ def _needs(
             )
             yield Need("delivery", says, cure, of=word.name)
     yield from _uncopied(session, settings, now)
+    yield from _unsent(session, settings, now)
     quarantined = session.scalar(select(func.count()).select_from(Study).where(Study.state == StudyState.QUARANTINED))
     if quarantined:
         yield Need(
@@ -152,6 +159,16 @@ def _uncopied(session: Session, settings: Settings, now: float) -> Iterator[Need
     if since is not None and since < now - UNCOPIED_S:
         says = f"{counted(count, 'instance')} {_is(count)} not copied to {settings.archive.copy_to}"
         yield Need("archive", says, "The node's log says why; they are copied by themselves once it is mended.")
+
+
+def _unsent(session: Session, settings: Settings, now: float) -> Iterator[Need]:
+    if settings.audit.syslog_host is None:
+        return
+    count, since = not_sent(settings.data_dir / AUDIT_SENT, stored_head(session))
+    if since is not None and since < now - UNSENT_S:
+        waits = "line of the audit trail waits" if count == 1 else "lines of the audit trail wait"
+        says = f"{count} {waits} for the syslog receiver {settings.audit.syslog_host}"
+        yield Need("audit", says, "The node's log says why; they are sent by themselves once it is mended.")
 
 
 def _certificates(judged: Sequence[CheckResult]) -> Iterator[Need]:

@@ -15,6 +15,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from node.archive.layout import AUDIT_SENT
+from node.audit.recorder import stored_head
+from node.audit.sender import not_sent
 from node.intake.limited_senders import limited_senders
 from node.operations.certificates import own_certificates
 from node.operations.cluster import view_actors
@@ -29,7 +32,7 @@ _SETTLES_S = 5.0
 """Rows younger than this are left to the next scrape: one with an earlier time may still be committed."""
 _STAGE_S = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
 _REPORT_S = (5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
-_NEEDS = ("disk", "reader", "delivery", "quarantine", "failed", "stranded", "drift", "certificate", "archive")
+_NEEDS = ("disk", "reader", "delivery", "quarantine", "failed", "stranded", "drift", "certificate", "archive", "audit")
 
 
 class Metrics:
@@ -80,6 +83,8 @@ class Metrics:
             "certificate_expires_seconds", "When a certificate of the node expires, since the epoch.", registry, "of"
         )
         self._actors = _gauge("ray_actors", "Actors on the Ray cluster, there and wanted.", registry, "state")
+        self._unsent = _gauge("audit_unsent_lines", "Lines that the audit trail's receiver does not have.", registry)
+        self._unsent_s = _gauge("audit_unsent_seconds", "For how long it has taken none of them.", registry)
         self._needs = _gauge("needs_a_person", "Whether something needs a person.", registry, "about")
         Info("mammo_node", "The models, and the device that was asked for.", registry=registry).info(
             {"bundle": settings.reader.bundle, "device": settings.reader.device}
@@ -154,6 +159,10 @@ class Metrics:
             pools = view_actors(session)
             self._actors.labels("there").set(sum(pool.actors for pool in pools))
             self._actors.labels("wanted").set(sum(pool.wanted for pool in pools))
+        if settings.audit.syslog_host is not None:
+            unsent, since = not_sent(settings.data_dir / AUDIT_SENT, stored_head(session))
+            self._unsent.set(unsent)
+            self._unsent_s.set(0 if since is None else max(0.0, now - since))
         found = {need.about for need in needs(session, settings, view_day(session, names, now), words, now)}
         for about in _NEEDS:
             self._needs.labels(about).set(about in found)
