@@ -405,7 +405,7 @@ def _take_commitment_report(commitments: Sequence[Commitment], report: Commitmen
 
 
 def _hl7_listener(port: int, settings: Settings, sessions: Sessions, refusals: Refusals) -> MllpListener:
-    intake = Hl7Intake(sessions, settings.data_dir, settings.hl7, time.time)
+    intake = Hl7Intake(sessions, settings.data_dir, settings.hl7, time.time, tell_refused=refusals.note)
     intake.hosts.watch(settings.hl7.sender_hosts)
     return MllpListener(
         listen(settings.hl7.host, port),

@@ -45,6 +45,7 @@ class Hl7Intake:
     Attributes:
         now: returns UTC seconds since the epoch.
         hosts: resolves the senders' host names.
+        tell_refused: told of each message that is refused: address, kind, and why in words.
     """
 
     sessions: Sessions
@@ -52,6 +53,7 @@ class Hl7Intake:
     settings: Hl7
     now: Callable[[], float]
     hosts: HostNames = field(default_factory=HostNames)
+    tell_refused: Callable[[str, str, str], None] = lambda host, kind, why: None
 
     def answer(self, block: bytes, host: str) -> bytes:
         """The acknowledgement of a message (without MLLP frame) from the address `host`. Raises nothing."""
@@ -60,7 +62,7 @@ class Hl7Intake:
         except Exception as fault:  # noqa: BLE001 - an internal error: the sender gets AE
             # Only the place: the message of the exception may contain patient data.
             log.error("an internal error in an HL7 message: %s", place_of(fault))
-            return self._unusable(None, block, "an internal error of the node: see its log")
+            return self._unusable(None, block, host, "an internal error of the node: see its log")
 
     def _answer(self, block: bytes, host: str) -> bytes:
         try:
@@ -68,20 +70,20 @@ class Hl7Intake:
         except NoMessage as fault:
             message, unreadable = None, str(fault)
         if not self.may_send(host):
-            return self._rejected(message, "this address may not send (hl7.sender_hosts)")
+            return self._rejected(message, host, "this address may not send (hl7.sender_hosts)")
         if message is None:
-            return self._unusable(None, block, unreadable)
+            return self._unusable(None, block, host, unreadable)
         applications = self.settings.sender_applications
         if applications and message.header.component(3) not in applications:
-            return self._rejected(message, "this application may not send (hl7.sender_applications)")
+            return self._rejected(message, host, "this application may not send (hl7.sender_applications)")
         if [message.header.component(9, number) for number in (1, 2)] != ["ORU", "R01"]:
-            return self._rejected(message, "only ORU R01 messages are accepted")
+            return self._rejected(message, host, "only ORU R01 messages are accepted")
         if message.header.component(11) not in ("", "P"):
-            return self._rejected(message, "only production messages are accepted (MSH-11 = P)")
+            return self._rejected(message, host, "only production messages are accepted (MSH-11 = P)")
         try:
             return self._entered(message)
         except NotUsable as fault:
-            return self._unusable(message, block, str(fault))
+            return self._unusable(message, block, host, str(fault))
         except SQLAlchemyError as fault:
             # Only the type: the message of the exception quotes the row, which has patient data.
             log.error("an HL7 message could not be written to the database: %s", type(fault).__name__)
@@ -99,7 +101,7 @@ class Hl7Intake:
         log.info("HL7 message: %s, %d new", counted(len(results.assessments), "assessment"), len(entered))
         return self._acknowledged(message, "AA", results.note)
 
-    def _unusable(self, message: Message | None, block: bytes, why: str) -> bytes:
+    def _unusable(self, message: Message | None, block: bytes, host: str, why: str) -> bytes:
         name = f"{hashlib.sha256(block).hexdigest()[:16]}.hl7"  # an identical message is kept once
         folder = self.data_dir / HL7_REFUSED
         try:
@@ -113,10 +115,12 @@ class Hl7Intake:
             log.error("HL7 message refused, and its copy could not be written: %s: %s", fault.strerror, why)
         else:
             log.warning("HL7 message refused, kept as %s/%s: %s", HL7_REFUSED, name, why)
+        self.tell_refused(host, "HL7 message, error", f"an HL7 message is refused: {why}")
         return self._acknowledged(message, "AE", why)
 
-    def _rejected(self, message: Message | None, why: str) -> bytes:
+    def _rejected(self, message: Message | None, host: str, why: str) -> bytes:
         log.warning("HL7 message rejected: %s", why)
+        self.tell_refused(host, "HL7 message, rejected", f"an HL7 message is rejected: {why}")
         return self._acknowledged(message, "AR", why)
 
     def _acknowledged(self, message: Message | None, code: str, text: str) -> bytes:

@@ -63,7 +63,8 @@ class MllpListener:
         frame_s: seconds within which a message must end after its first byte. Between messages a connection may be idle
             until a new connection needs its place.
         tls: of a listener that takes connections by TLS alone.
-        tell_refused: told of whoever may not send, and of each failure of TLS: address, kind, and why in words.
+        tell_refused: told of whoever may not send, and of each failure of TLS and too large message: address, kind, and
+            why in words.
     """
 
     listening: socket.socket
@@ -146,6 +147,7 @@ class MllpListener:
                     log.warning("an HL7 connection ended within a message")
                 return
             except asyncio.LimitOverrunError:
+                self.tell_refused(host, "HL7 size", "an HL7 message is refused: it is too large (hl7.max_message_kb)")
                 writer.write(_framed(self.too_large()))
                 if writer.can_write_eof():  # TLS cannot
                     writer.write_eof()

@@ -10,11 +10,13 @@ import stat
 import hl7
 import pytest
 from assessing import assessments, category_row, oru, side_and_category, text_row
+from audit_messages import entered
 from road import Road
 from sqlalchemy import text
 
 from config.hl7 import Hl7
 from node.assessments.hl7.intake import Hl7Intake
+from node.audit.refusals import Refusals
 
 pytestmark = pytest.mark.slow
 
@@ -273,6 +275,28 @@ def test_a_message_that_the_node_does_not_accept_is_rejected_and_not_stored(
     assert why in note
     assert assessments(road) == []
     assert not (road.data_dir / "hl7-refused").exists()
+
+
+REFUSED = {**{name: (block, HERE, why) for name, (block, why) in UNUSABLE.items()}, **REJECTED}
+
+
+@pytest.mark.parametrize(("block", "host", "why"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_message_that_is_refused_is_in_the_audit_trail_with_its_address_and_the_reason_and_no_patient(
+    road: Road, block: bytes, host: str, why: str
+) -> None:
+    refusals = Refusals(road.clock)
+    settings = Hl7(sender_applications=["RIS"])
+    intake = Hl7Intake(road.sessions, road.data_dir, settings, road.clock, tell_refused=refusals.note)
+    intake.answer(block, host)
+    intake.answer(block, host)
+    refusals.enter_due(road.sessions)
+    (event,) = entered(road.sessions)
+    (about,) = event.objects
+    (detail,) = about.details
+    assert about.id == host
+    assert why in detail[1]
+    assert "(2 refusals)" in detail[1]
+    assert not [secret for secret in ("ONE", "Name", "1.2.3", "Rita") if secret in detail[1]]
 
 
 def test_without_a_required_responsible_observer_a_result_is_accepted_from_its_sender(
