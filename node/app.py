@@ -86,7 +86,7 @@ from node.studies.source_counts import Count, ask_sources
 from node.web.main import run_web
 from node.web.process import WebSupervisor
 from node.webhooks.teller import Teller
-from node.workers import give_back_of_the_ended
+from node.workers import Ended, give_back_of_the_ended
 
 log = logging.getLogger(__name__)
 
@@ -196,8 +196,6 @@ def _clean_up(process: _Process) -> None:
         for part in WORKERS.keys() & process.parts:
             # An image that was read on a cluster did not kill this process.
             give_back(session, process.worker(part), now, counts=part is not Part.READ or settings.reads_here)
-        if process.name:
-            give_back_of_the_ended(session, process.locks, now)
         if Part.REPORT in process.parts:
             resume(session, now)
             remove_leftovers(session, settings.data_dir, now)
@@ -240,7 +238,7 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
 def _stay_known(process: _Process, stop: threading.Event) -> None:
     """Holds the lock by which others see that this process has not ended, also after the database was away."""
     while not stop.wait(LIVING_EVERY_S):
-        process.locks.take(life_of(process.name))
+        process.locks.still_held(life_of(process.name))  # takes it again within a second
 
 
 def _reporter(process: _Process, bundle: Bundle) -> Reporter:
@@ -271,7 +269,10 @@ def _ticks(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
     close = partial(_close, sessions, _ladder(settings), ClockWatch(time.time, steady), alone)
     ticks = [Tick("closing", CLOSING_EVERY_S, close)]
     if process.name:
-        ticks.append(Tick("ended processes", ENDED_EVERY_S, _if(alone, partial(_give_back_of_the_ended, process))))
+        ended = Ended(process.locks, process.name, steady)
+        ticks.append(
+            Tick("ended processes", ENDED_EVERY_S, _if(alone, partial(_give_back_of_the_ended, process, ended)))
+        )
     for destination in settings.destinations:
         if isinstance(destination, ObjectDestination) and destination.rejection_notes:
             writer = RejectionWriter(
@@ -314,9 +315,9 @@ def _trace(traces: Traces, alone: Callable[[], bool]) -> None:
         traces.pass_over(time.time())  # another process sends them
 
 
-def _give_back_of_the_ended(process: _Process) -> None:
+def _give_back_of_the_ended(process: _Process, ended: Ended) -> None:
     with process.sessions.begin() as session:
-        give_back_of_the_ended(session, process.locks, time.time())
+        give_back_of_the_ended(session, ended, time.time())
 
 
 def _space_ticks(process: _Process, space: Space) -> list[Tick]:
@@ -353,7 +354,7 @@ def _listener(
     at_once = min(limits.max_associations, associations_for(descriptors))
     if at_once < limits.max_associations:
         log.warning("only %d associations at the same time: too few file descriptors (ulimit -n)", at_once)
-    remove_leftovers_of_processes(settings.data_dir / INCOMING, process.locks)
+    remove_leftovers_of_processes(settings.data_dir / INCOMING, process.locks, time.time())
     receiving = Receiving(
         sessions,
         settings.data_dir,

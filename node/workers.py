@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,7 +18,33 @@ from node.store.tables import ActorPoolState, Job
 log = logging.getLogger(__name__)
 
 
-def give_back_of_the_ended(session: Session, locks: Locks, now: float) -> None:
+FREE_FOR_S = 10.0
+"""A process that lives takes its lock again within seconds after the database was away."""
+
+
+class Ended:
+    """Which processes have ended: their locks were found free, and again after 10 s."""
+
+    def __init__(self, locks: Locks, own: str, steady: Callable[[], float]) -> None:
+        """`own`: the name of this process, which has not ended; `steady`: seconds of a clock that nobody sets."""
+        self._locks = locks
+        self._own = own
+        self._steady = steady
+        self._free_since: dict[str, float] = {}
+
+    def has(self, worker: str) -> bool:
+        """Whether the process of a worker has ended. One of an earlier version, without a process in its name, has:
+        none runs beside this version (node/archive/lock.py)."""
+        process = worker.partition("@")[2]
+        if not process:
+            return True
+        if process == self._own or not self._locks.is_free(life_of(process)):
+            self._free_since.pop(process, None)
+            return False
+        return self._steady() - self._free_since.setdefault(process, self._steady()) >= FREE_FOR_S
+
+
+def give_back_of_the_ended(session: Session, ended: Ended, now: float) -> None:
     """Puts the jobs whose worker's process has ended back into the queue; an attempt is counted. Forgets its actors.
 
     Args:
@@ -25,16 +52,9 @@ def give_back_of_the_ended(session: Session, locks: Locks, now: float) -> None:
     """
     busy = select(Job.worker).where(Job.state == JobState.RUNNING, Job.worker.is_not(None)).distinct()
     for worker in session.scalars(busy).all():
-        if worker is not None and _has_ended(worker, locks):
+        if worker is not None and ended.has(worker):
             count = give_back(session, worker, now, counts=True)
             log.warning("%s ended with %s claimed: given back", worker, counted(count, "job"))
     for pool in session.scalars(select(ActorPoolState)).all():
-        if _has_ended(pool.worker, locks):
+        if ended.has(pool.worker):
             session.delete(pool)
-
-
-def _has_ended(worker: str, locks: Locks) -> bool:
-    """Whether the process of a worker has ended. One of an earlier version, without a process in its name, has: none
-    runs beside this version (node/archive/lock.py)."""
-    process = worker.partition("@")[2]
-    return not process or locks.is_free(life_of(process))

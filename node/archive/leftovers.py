@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import select
@@ -32,17 +33,26 @@ def remove_leftovers(session: Session, data_dir: Path, now: float) -> int:
     """
     removed = 0
     for path in _unnamed(session, data_dir):
-        if now - path.stat().st_mtime > _FRESH_S:
-            path.unlink()
-            removed += 1
+        with suppress(FileNotFoundError):  # another process deleted it at this moment
+            if now - path.stat().st_mtime > _FRESH_S:
+                path.unlink()
+                removed += 1
     if removed:
         log.info("%s deleted that an earlier run of the node had not finished", counted(removed, "file"))
     return removed
 
 
-def remove_leftovers_of_processes(folder: Path, locks: Locks) -> None:
-    """Deletes the folders in `folder` that are named for a process of the node that has ended."""
+def remove_leftovers_of_processes(folder: Path, locks: Locks, now: float) -> None:
+    """Deletes the folders in `folder` that are named for a process of the node that has ended. One in which a file came
+    within ten minutes is kept for a later start: its process may live, and have lost its lock for a moment.
+
+    Args:
+        now: UTC seconds since the epoch.
+    """
     for left in folder.glob("*/"):
+        with suppress(FileNotFoundError):
+            if now - left.stat().st_mtime <= _FRESH_S:
+                continue
         if locks.is_free(life_of(left.name)):
             shutil.rmtree(left, ignore_errors=True)
 

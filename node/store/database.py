@@ -22,6 +22,15 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from models.errors import UserError
 from node.store.advisory import lock_in_transaction
 
+_OF_CONNECTIONS = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 20_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "target_session_attrs": "read-write",
+}
+"""Of libpq: seconds, but tcp_user_timeout in milliseconds."""
 BUSY_S = 30.0
 """How long a transaction waits for another program's; a thread waits this long including its turn."""
 _READ_ONLY = "mammo_node_read_only"
@@ -88,7 +97,8 @@ def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
         QueueUnusable: the URL is none, or its driver is not installed.
     """
     try:
-        engine = create_engine(url, hide_parameters=True)  # an error that quoted its row would name the patient
+        # An error that quoted its row would name the patient.
+        engine = create_engine(url, hide_parameters=True, connect_args=_connect_args(url))
     except (ArgumentError, ModuleNotFoundError) as error:
         raise QueueUnusable(
             f"database_url cannot be used: {error}. Leave it out for SQLite in data_dir, or install the driver."
@@ -97,6 +107,15 @@ def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
         event.listen(engine, "connect", partial(_set_up_sqlite, busy_timeout_s))
         event.listen(engine, "begin", partial(_begin_sqlite, busy_timeout_s))
     return engine
+
+
+def _connect_args(url: str) -> dict[str, object]:
+    """How a connection to PostgreSQL ends when the host is silent, unless the URL says so itself; and no server is
+    taken that only reads: a standby gives advisory locks of its own (postgresql.org/docs/15, section 34.1.2)."""
+    parsed = make_url(url)
+    if parsed.drivername != "postgresql+psycopg":
+        return {}
+    return {name: value for name, value in _OF_CONNECTIONS.items() if name not in parsed.query}
 
 
 def sessions_of(engine: Engine) -> Sessions:
