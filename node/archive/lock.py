@@ -93,8 +93,7 @@ def _share(lock: IO[str], data_dir: Path, queue: str) -> None:
             lock.truncate(0)
             lock.write(queue)
             lock.flush()
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            return
+            fcntl.flock(lock, fcntl.LOCK_UN)  # flock(2): it cannot become a shared one without a gap
         if _locked(lock, fcntl.LOCK_SH):
             lock.seek(0)
             its = lock.read()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+from contextlib import ExitStack
+from typing import IO
+
 import pytest
 
 from node.archive.layout import LOCK
@@ -50,3 +54,23 @@ def test_nobody_works_in_a_folder_that_is_held_alone(tmp_path, sqlite, monkeypat
         pass
     with part_of_a_node(tmp_path, PG, ["read"]), pytest.raises(AlreadyRunning), only_node(tmp_path):
         pass
+
+
+def test_of_two_nodes_with_different_queues_that_start_at_the_same_time_one_is_refused(tmp_path, sqlite, monkeypatch):
+    monkeypatch.setattr("node.archive.lock._BRIEFLY_S", 0.1)
+    flock, calls = fcntl.flock, []
+    with ExitStack() as held:
+
+        def overtaken(file: IO[str], kind: int) -> None:
+            """The other node takes the lock where the first one gives it up to share it."""
+            calls.append(kind)
+            if len(calls) == 2:
+                monkeypatch.setattr(fcntl, "flock", flock)
+                flock(file, fcntl.LOCK_UN)  # flock(2): converting a lock gives it up first
+                held.enter_context(part_of_a_node(tmp_path, PG, ["read"]))
+            flock(file, kind)
+
+        monkeypatch.setattr(fcntl, "flock", overtaken)
+        with pytest.raises(AlreadyRunning, match="with the queue postgresql"):
+            held.enter_context(part_of_a_node(tmp_path, sqlite, ["read"]))
+        assert len(calls) == 2
