@@ -156,17 +156,20 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
     _clean_up(process)
     commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
     audit = Recording(settings, sessions, parts, process.alone(TICKS), time.time)
-    space = space_of(settings)
-    limits = SenderLimits(settings.senders, space)
     loops = _loops(process, commitments, bundle, audit.refusals)
     if audit.sends:
         loops.append(Loop("audit trail to syslog", audit.send))
-    ticks = [*_ticks(process, commitments, bundle.id), *_space_ticks(process, space)]
-    listens = Part.RECEIVE in parts
-    if listens:
-        ticks.append(Tick("limits of senders", LIMITS_EVERY_S, lambda: limits.store(sessions, time.time())))
+    ticks = _ticks(process, commitments, bundle.id)
+    listener = None
+    if {Part.RECEIVE, Part.REPORT} & set(parts):
+        space = space_of(settings, sessions)
+        ticks += _space_ticks(process, space)
+        if Part.RECEIVE in parts:
+            limits = SenderLimits(settings.senders, space)
+            listener = _listener(process, limits, list(commitments.values()), descriptors, audit.refusals)
+            ticks.append(Tick("limits of senders", LIMITS_EVERY_S, lambda: limits.store(sessions, time.time())))
     service = Service(
-        _listener(process, limits, list(commitments.values()), descriptors, audit.refusals) if listens else None,
+        listener,
         loops,
         [*ticks, Tick("audit trail", RECORDING_EVERY_S, audit.record)],
         ClockWatch(time.time, steady),
@@ -324,17 +327,27 @@ def _space_ticks(process: _Process, space: Space) -> list[Tick]:
     """What watches the disk, and deletes what the settings say."""
     settings, parts = process.settings, process.parts
     ticks = []
-    if settings.receiver.quota_mb is not None and {Part.RECEIVE, Part.REPORT} & set(parts):
-        ticks.append(Tick("measuring", MEASURING_EVERY_S, space.measure))
+    if settings.receiver.quota_mb is not None:
+        ticks.append(Tick("used space", MEASURING_EVERY_S, space.share))
     if Part.REPORT in parts:
-        alone = process.alone(TICKS)
+        alone, one_by_one = process.alone(TICKS), threading.Lock()
+
+        def run(what: Callable[[], object]) -> None:
+            # Whether a file that is deleted meanwhile was measured, nobody knows.
+            with one_by_one:
+                if alone():
+                    what()
+
+        if settings.receiver.quota_mb is not None:
+            ticks.append(Tick("measuring", MEASURING_EVERY_S, partial(run, space.measure)))
         with read_only(process.sessions) as session:
             doubt = ClockDoubt(ClockWatch(time.time, steady), quiet_for_days(session, time.time()))
         purge = Purge(process.sessions, settings, time.time, space.free, retention(), space.gave_back, doubt.why)
         if settings.retention.is_on:
-            ticks.append(Tick("retention", PURGING_EVERY_S, _if(alone, purge.by_age)))
+            ticks.append(Tick("retention", PURGING_EVERY_S, partial(run, purge.by_age)))
         if settings.retention.purge_below_free_mb is not None:
-            ticks.append(Tick("freeing space", FREEING_EVERY_S, _if(alone, purge.for_space)))
+            free = _if(lambda: space.is_known, purge.for_space)  # not by a figure of before this start
+            ticks.append(Tick("freeing space", FREEING_EVERY_S, partial(run, free)))
     return ticks
 
 

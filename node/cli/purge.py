@@ -32,8 +32,9 @@ def purge(
     settings = load(config)
     if not settings.retention.is_on:
         raise CommandFailed(f"Nothing is ever deleted: {config} sets nothing in [retention] (docs/retention.md).")
-    space = space_of(settings)
     sessions = open_queue(settings)
+    space = space_of(settings, None if dry_run else sessions)
+    space.measure()
     if dry_run:
         with read_only(sessions) as session:
             planned = plan(session, settings, time.time(), space.free)
@@ -52,6 +53,7 @@ def purge(
         )
     purging = Purge(sessions, settings, time.time, space.free, command_line(), space.gave_back)
     runs = [purging.by_age(), purging.for_space()]
+    space.share()  # the running node has room again
     studies: dict[str, int] = {}
     for run in runs:
         for setting, count in run.studies.items():

@@ -131,7 +131,7 @@ class Receiving:
             (data_dir / folder).mkdir(parents=True, exist_ok=True)
         sync_folder(data_dir)
         kept_in = [data_dir / ARCHIVE, data_dir / QUARANTINE]
-        self._space = space or Space(kept_in, data_dir, limits.min_free_bytes, limits.quota_bytes)
+        self._space = space or Space(kept_in, data_dir, limits.min_free_bytes, limits.quota_bytes, sessions=sessions)
         self._limits_of_senders = sender_limits or SenderLimits(senders, self._space)
 
     @property

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import JSON, ColumnElement, Enum, ForeignKey, Index, MetaData, UniqueConstraint, case, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    UniqueConstraint,
+    case,
+    text,
+)
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -583,3 +594,15 @@ class DataFolder(Table):
 
     installation: Mapped[str] = mapped_column(primary_key=True)
     """The identity in it (installation.py)."""
+
+
+class UsedSpace(Table):
+    """What counts against the quota: one row, which all processes share (node/archive/space.py)."""
+
+    __tablename__ = "used_space"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    """Bytes: what was measured, and what was stored and deleted since."""
+    measured: Mapped[int]
+    """How often it was measured."""

@@ -18,8 +18,10 @@ from pydicom.uid import Comprehensive3DSRStorage
 from running import RunningNode, eventually
 from sqlalchemy import func, select
 
+from config.settings import load
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
+from node.archive.space import space_of
 from node.demo.studies import DemoStudy
 from node.store.database import open_database, sessions_of
 from node.store.locks import TICKS, Locks
@@ -140,6 +142,42 @@ def test_each_part_runs_in_a_process_of_its_own_and_one_that_is_killed_is_starte
         reading.start()
         assert_all_done_once(receiving, pacs, studies=1, images=4)
         again.end()
+
+
+def test_the_listener_has_room_again_when_the_process_that_purges_or_measures_says_so(
+    tmp_path, eager_bundle, mammogram_study: DemoStudy
+):
+    files = [tmp_path / "data/archive/1.2.3" / f"{number}.dcm" for number in range(2)]
+    files[0].parent.mkdir(parents=True)
+    for file in files:
+        file.write_bytes(bytes(10_000_000))
+    text = f"""
+[reader]
+bundle = "{eager_bundle}"
+[[senders]]
+ae_title = "TEST"
+[receiver]
+quota_mb = 15
+"""
+
+    def refusal(node: RunningNode) -> str | None:
+        peer = Peer("MAMMO_NODE", "127.0.0.1", node.port, 30, "TEST")
+        (sent,) = send_files(peer, mammogram_study.files[:1])
+        return sent.error
+
+    with ExitStack() as started:
+        nodes = [RunningNode(tmp_path / part, text, data_dir=tmp_path / "data", only=part) for part in PARTS[::2]]
+        for node in nodes:
+            started.callback(node.end)
+            node.start()
+        listener = nodes[0]
+        eventually("measured by the process with report", lambda: "A700" in (refusal(listener) or "").upper(), 120)
+        files[0].unlink()
+        settings = load(listener.config)
+        purge = space_of(settings, sessions_of(open_database(settings.database)))  # as the command `purge` does it
+        purge.gave_back(10_000_000)
+        purge.share()
+        eventually("there is room", lambda: refusal(listener) is None, 120)
 
 
 def test_two_nodes_on_one_queue_share_the_work_and_one_that_is_killed_loses_and_doubles_nothing(

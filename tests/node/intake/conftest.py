@@ -179,8 +179,13 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
         clock = Clock()
         limits = limits or ReceivingLimits()
         space = Space(
-            [data_dir / "archive", data_dir / "quarantine"], data_dir, limits.min_free_bytes, limits.quota_bytes
+            [data_dir / "archive", data_dir / "quarantine"],
+            data_dir,
+            limits.min_free_bytes,
+            limits.quota_bytes,
+            sessions=sessions,
         )
+        space.measure()
         of_senders = sender_limits(space)
         receiving = Receiving(
             sessions, data_dir, limits, frozenset({"CBIS"}), clock, space=space, sender_limits=of_senders

@@ -14,7 +14,7 @@ from node.archive.space import Space
 from node.cli.main import build
 from node.demo.studies import DemoStudy
 from node.operations.needs import needs_now
-from node.store.database import read_only
+from node.store.database import open_database, read_only, sessions_of
 
 SETTINGS = """
 data_dir = "data"
@@ -48,6 +48,7 @@ def test_files_that_another_program_deletes_no_longer_count_against_the_quota(tm
     (archive / "1.2.3").mkdir(parents=True)
     (archive / "1.2.3/1.dcm").write_bytes(bytes(1000))
     space = Space([archive], tmp_path, 0, 1000, Steady())
+    space.measure()
     refusal = space.refusal()
     assert refusal is not None
     assert (refusal.status, "quota_mb" in refusal.comment) == (Status.NO_SPACE, True)
@@ -99,6 +100,7 @@ def test_what_is_deleted_while_it_is_measured_is_never_taken_off_twice(
 def test_measuring_takes_no_more_than_a_fiftieth_of_the_time(tmp_path: Path) -> None:
     clock = Steady(cost=1.0)
     space = Space([tmp_path], tmp_path, 0, 1000, clock)
+    space.measure()
     (tmp_path / "one.dcm").write_bytes(bytes(10))
     clock.seconds = 40
     space.measure()
@@ -106,6 +108,67 @@ def test_measuring_takes_no_more_than_a_fiftieth_of_the_time(tmp_path: Path) -> 
     clock.seconds = 60
     space.measure()
     assert space.used == 10
+
+
+def test_the_room_that_one_process_frees_another_has_without_measuring(tmp_path: Path, queue_url: str) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    file = archive / "one.dcm"
+    file.write_bytes(bytes(1000))
+
+    def process() -> Space:
+        return Space([archive], tmp_path, 0, 1000, Steady(), sessions_of(open_database(queue_url)))
+
+    reports = process()
+    assert not reports.is_known, "nothing was measured before it listens"
+    reports.measure()
+    assert reports.is_known
+    receives = process()
+    assert receives.refusal() is not None, "what was measured before holds after a start too"
+    file.unlink()
+    reports.gave_back(1000)
+    reports.share()
+    receives.share()
+    assert (receives.refusal(), receives.used) == (None, 0)
+
+
+def test_what_several_processes_store_counts_together_and_is_measured_once(tmp_path: Path, queue_url: str) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    spaces = [Space([archive], tmp_path, 0, 1000, Steady(), sessions_of(open_database(queue_url))) for _ in range(3)]
+    for space in spaces:
+        (archive / f"{spaces.index(space)}.dcm").write_bytes(bytes(300))
+        space.took(300)
+        space.share()
+    assert spaces[2].used == 900
+    assert spaces[0].refusal() is None
+    spaces[2].took(200)
+    (archive / "4.dcm").write_bytes(bytes(200))
+    for space in [*spaces[::-1], *spaces]:
+        space.share()
+    assert all(space.refusal() for space in spaces)
+    for file in archive.glob("*.dcm"):
+        file.unlink()
+    for space in [*spaces, *spaces]:
+        space.measure()
+    assert [space.used for space in spaces] == [0, 0, 0]
+
+
+def test_two_measurements_at_the_same_time_do_not_count_twice(
+    tmp_path: Path, queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (
+        Space([tmp_path], tmp_path, 0, 1000, Steady(), sessions_of(open_database(queue_url))) for _ in range(2)
+    )
+
+    def measured(_: Path) -> int:
+        monkeypatch.setattr("node.archive.space._size", lambda _: 700)
+        other.measure()
+        return 700
+
+    monkeypatch.setattr("node.archive.space._size", measured)
+    one.measure()
+    assert (one.used, other.used) == (700, 700)
 
 
 @pytest.mark.slow
