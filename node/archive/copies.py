@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from node.archive.far_side import FarSide, FarSideFailed
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
+from node.store.faults import describe_fault
 from node.store.tables import Instance
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ class Copier:
     alone: Callable[[], bool] = lambda: True
     _lost: set[str] = field(default_factory=set, init=False)
     """Paths of files that are gone, as the log said once; each is looked for again each time."""
+    _unreadable: dict[str, float] = field(default_factory=dict, init=False)
+    """Paths of files that cannot be read, and when each is tried again."""
 
     def run(self, stop: threading.Event) -> None:
         """Copies until `stop` is set. While the far side fails, it waits twice as long each time."""
@@ -67,7 +70,9 @@ class Copier:
             FarSideFailed
         """
         self._lost = {path for path in self._lost if not (self.data_dir / path).exists()}
-        waiting = select(Instance.id, Instance.path).where(*_UNCOPIED, Instance.path.not_in(self._lost))
+        self._unreadable = {path: until for path, until in self._unreadable.items() if self.now() < until}
+        aside = self._lost | self._unreadable.keys()
+        waiting = select(Instance.id, Instance.path).where(*_UNCOPIED, Instance.path.not_in(aside))
         with read_only(self.sessions) as session:
             found = session.execute(waiting.order_by(Instance.id).limit(AT_ONCE)).all()
         for tried, (number, path) in enumerate(found):
@@ -78,6 +83,14 @@ class Copier:
             except FileNotFoundError:
                 log.warning("instance %d: its file is gone, and was not copied to the far side", number)
                 self._lost.add(path)
+                continue
+            except OSError as fault:
+                log.error(
+                    "instance %d: its file cannot be read, and was not copied to the far side: %s",
+                    number,
+                    describe_fault(fault),
+                )
+                self._unreadable[path] = self.now() + LONGEST_WAIT_S
                 continue
             with self.sessions.begin() as session:
                 # Unless it was corrected meanwhile: the file of the new header has another path.

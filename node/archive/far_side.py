@@ -38,7 +38,7 @@ class FarSide(Protocol):
 
         Raises:
             FarSideFailed
-            FileNotFoundError: there is no `source`.
+            OSError: `source` cannot be read; FileNotFoundError: there is none.
         """
 
     def get(self, name: str, target: Path) -> None:
@@ -67,13 +67,14 @@ class Folder:
     root: Path
 
     def put(self, source: Path, name: str) -> None:
+        digest = _digest_of(source)  # first, so that its faults are not taken for those of the far side
         with source.open("rb") as file:
             try:
                 self._write(file, self._place(name))
                 copied = _digest_of(self._place(name))
             except OSError as error:
                 raise self._failed(error) from error
-        if copied != _digest_of(source):
+        if copied != digest:
             raise FarSideFailed(f"{self.root} does not hold what was written: look at its disk")
 
     def get(self, name: str, target: Path) -> None:

@@ -181,6 +181,47 @@ def test_a_lost_file_that_is_there_again_is_copied_without_a_restart(road, far, 
     assert copied(after.path) == content
 
 
+@pytest.mark.parametrize("fault", ["a bad sector", "a folder in its place", "gone"])
+def test_an_image_that_cannot_be_read_delays_no_other_and_is_copied_when_it_can(
+    road, far, copied, mammogram_study, caplog, fault
+):
+    road.receive(*mammogram_study.files[:3])
+    damaged, *_ = road.instances()
+    file = road.data_dir / damaged.path
+    content = file.read_bytes()
+    file.unlink()
+    if fault == "a bad sector":
+        file.symlink_to("/proc/self/mem")  # reading its first bytes gives the same error (EIO)
+    elif fault == "a folder in its place":
+        file.mkdir()  # an error that does not pass, like missing permissions, which root has
+    copying = copier(road, far)
+    assert copying.copy_some() == 3
+    assert [instance.copied_at is not None for instance in road.instances()] == [False, True, True]
+    assert copying.copy_some() == 0, "it is set aside, and the node goes on"
+    assert f"instance {damaged.id}: its file" in caplog.text
+    assert damaged.sop_instance_uid not in caplog.text
+    if file.is_dir():
+        file.rmdir()
+    file.unlink(missing_ok=True)
+    file.write_bytes(content)
+    road.clock.seconds += 601
+    assert copying.copy_some() == 1
+    assert copied(damaged.path) == content
+
+
+def test_an_image_that_was_lost_and_came_again_is_copied_again(road, far, copied, mammogram_study):
+    file = mammogram_study.files[0]
+    road.receive(file)
+    copier(road, far).copy_some()
+    (before,) = road.instances()
+    (road.data_dir / before.path).unlink()
+    road.receive(changed(file, PatientName="Corrected"))
+    (after,) = road.instances()
+    assert after.copied_at is None
+    assert copier(road, far).copy_some() == 1
+    assert copied(after.path) == (road.data_dir / after.path).read_bytes()
+
+
 def test_a_far_side_that_is_away_keeps_nobody_from_receiving_and_is_named(road, tmp_path, closed_port, mammogram_study):
     for name in ("s3.id", "s3.secret"):
         (tmp_path / name).write_text("x")
