@@ -27,9 +27,10 @@ from node.delivery.mllp import mllp_connects
 from node.mail.server import MailRefused, mail_echo
 from node.operations.certificates import certificates
 from node.operations.cluster import cluster_answers
-from node.operations.machine import CheckResult, database, descriptors, disk, reference, weights
+from node.operations.machine import CheckResult, database, database_clock, descriptors, disk, reference, weights
 from node.operations.provider import ProviderUnusable, provider_echo
 from node.peers import committing, dicom_peer, own_listener, web_peer
+from node.store.clock import steady
 from node.webhooks.message import SecretUnusable, secret_of
 
 Check = Callable[[], CheckResult]
@@ -144,9 +145,12 @@ def _are_loopback(addresses: Iterable[str]) -> bool:
 
 
 def check_everything(settings: Settings, now: float) -> list[CheckResult]:
-    """The results of all checks, and until when the node's certificates are valid. May import torch: a process that
-    must not calls it in another."""
-    return [*ask(checks(settings)), *certificates(settings, now)]
+    """The results of all checks, whether the clock is that of a database in PostgreSQL, and until when the node's
+    certificates are valid. May import torch: a process that must not calls it in another."""
+    began = steady()
+    clock = [lambda: database_clock(settings, lambda: now + steady() - began)]
+    shared = settings.database.startswith("postgresql")
+    return [*ask([*checks(settings), *(clock if shared else [])]), *certificates(settings, now)]
 
 
 def ask(asked: Sequence[Check]) -> list[CheckResult]:

@@ -6,9 +6,10 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import extract, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
@@ -29,6 +30,8 @@ from node.store.database import (
 from node.store.tables import Study
 
 MB = 1_000_000
+CLOCKS_APART_S = 5.0
+"""A larger difference is no delay of the network."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,36 @@ def database(settings: Settings) -> CheckResult:
     finally:
         engine.dispose()
     return CheckResult("database", True, f"{engine.url.render_as_string()} holds {studies} studies")
+
+
+def database_clock(settings: Settings, now: Callable[[], float]) -> CheckResult:
+    """Whether this machine's clock is that of the database's: leases and waits are times of the machine that writes
+    them, so that the machines of a node must have one time. For PostgreSQL.
+
+    Args:
+        now: UTC seconds since the epoch, by this machine's clock.
+    """
+    try:
+        engine = open_existing(settings.database)
+    except (UserError, SQLAlchemyError):
+        return CheckResult("clock", True, "not compared with the database's, which cannot be opened")
+    try:
+        with read_only(sessions_of(engine)) as session:
+            session.connection()  # which may take its time
+            before = now()
+            its = float(session.scalars(select(extract("epoch", func.clock_timestamp()))).one())
+            ahead = (before + now()) / 2 - its
+    except SQLAlchemyError:
+        return CheckResult("clock", True, "not compared with the database's, which does not answer")
+    finally:
+        engine.dispose()
+    if abs(ahead) <= CLOCKS_APART_S:
+        return CheckResult("clock", True, f"at most {CLOCKS_APART_S:.0f} s from the database's")
+    says = (
+        f"this machine's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's: set both by NTP,"
+        " since leases and waits are times of the machine that writes them"
+    )
+    return CheckResult("clock", True, says, warns=True)
 
 
 def _holder(url: str) -> str:

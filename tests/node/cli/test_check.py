@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from committing import CommittingPacs
@@ -11,8 +12,9 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 
 from config.peers import DicomDestination
 from config.settings import Settings
-from node.operations.check import ask, checks, destination_answers, listener, senders_reach_it
+from node.operations.check import ask, check_everything, checks, destination_answers, listener, senders_reach_it
 from node.operations.machine import database, disk
+from node.store.database import open_database
 
 
 @pytest.fixture
@@ -122,6 +124,17 @@ def test_a_file_that_is_no_queue_is_reported(tmp_path):
     answer = database(settings(tmp_path))
     assert not answer.ok
     assert "cannot be opened" in answer.says
+
+
+@pytest.mark.parametrize(
+    ("seconds", "warning"), [(0, None), (60, "60 s ahead of the database's"), (-60, "60 s behind the database's")]
+)
+def test_a_clock_that_is_not_the_databases_is_a_warning(tmp_path, postgresql, seconds, warning):
+    node = settings(tmp_path, database_url=postgresql.fresh())
+    open_database(node.database).dispose()
+    (answer,) = [one for one in check_everything(node, time.time() + seconds) if one.about == "clock"]
+    assert (answer.ok, answer.warns) == (True, warning is not None)
+    assert warning is None or warning in answer.says
 
 
 def test_a_databases_password_is_never_shown(tmp_path):
