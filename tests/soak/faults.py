@@ -9,11 +9,13 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from postgresql import PostgreSQL
+from ray_cluster import RayCluster
 from running import RunningNode
 from sqlalchemy import select
 
@@ -33,6 +35,7 @@ class World:
         clock: the seconds in this file are added to the node's wall clock (serve.py).
         is_small: whether the data folder is a file system of its own, so small that it can be filled.
         postgresql: the server of the queue, if it is not in SQLite.
+        ray: the cluster that reads, if the node does not itself.
     """
 
     node: RunningNode
@@ -40,6 +43,7 @@ class World:
     clock: Path
     is_small: bool
     postgresql: PostgreSQL | None
+    ray: RayCluster | None
     chance: random.Random
     says: Callable[[str], None]
 
@@ -182,6 +186,15 @@ def a_killed_reader(world: World) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def a_killed_actor(world: World) -> Iterator[None]:
+    assert world.ray is not None
+    for actor in world.ray.actors()[:1]:
+        with suppress(psutil.NoSuchProcess):
+            actor.kill()
+    yield
+
+
 def children(process: int) -> list[int]:
     """The ids of a process's children; empty if it has ended."""
     try:
@@ -211,14 +224,16 @@ FAULTS: dict[str, tuple[Fault, float]] = {
     "few descriptors": (few_descriptors, 8),
     "clock set back by an hour": (a_clock_set_back, 20),
     "reader killed": (a_killed_reader, 1),
+    "Ray actor killed": (a_killed_actor, 1),
 }
 """By name: the fault, and for how many seconds it lasts."""
-OF_POSTGRESQL = frozenset({"PostgreSQL crashed"})
+OF_POSTGRESQL, OF_RAY = frozenset({"PostgreSQL crashed"}), frozenset({"Ray actor killed"})
 
 
 def possible(world: World) -> dict[str, tuple[Fault, float]]:
     """The faults that can be made there."""
-    return {name: fault for name, fault in FAULTS.items() if world.postgresql is not None or name not in OF_POSTGRESQL}
+    missing = (frozenset() if world.postgresql else OF_POSTGRESQL) | (frozenset() if world.ray else OF_RAY)
+    return {name: fault for name, fault in FAULTS.items() if name not in missing}
 
 
 def keep_failing(world: World, until: float, done: dict[str, int]) -> None:

@@ -1,7 +1,7 @@
 """Kills and faults on a node between a sender and a real Orthanc, for as long as asked, and then one account by UID.
 
     make soak                                        60 kills and every fault, in 20 minutes and what the rest takes
-    PYTHONPATH=tests:tests/support:. .venv/bin/python tests/soak/run.py --minutes 2 --kills 6 --postgresql --tls
+    PYTHONPATH=tests:tests/support:. .venv/bin/python tests/soak/run.py --minutes 10 --postgresql --tls --ray
 
 Needs Orthanc. As root the data folder is a small file system that is filled now and then; where that cannot be done, it
 is said. Exit status 0: the account is right.
@@ -27,6 +27,7 @@ from orthanc import Orthanc, debian_orthanc
 from ports import held_port
 from postgresql import debian_postgresql
 from pydicom.uid import generate_uid
+from ray_cluster import ray_cluster
 from road import changed
 from running import RunningNode, eventually
 from small_studies import small_studies
@@ -58,6 +59,7 @@ profile = "all"
 timeout_s = 10
 retry_first_s = 2
 retry_ceiling_s = 10
+{reader}
 [receiver]
 min_free_mb = 40
 {receiver}
@@ -117,6 +119,9 @@ def main() -> int:
     options.add_argument("--study-every-s", type=float, default=25)
     options.add_argument("--postgresql", action="store_true", help="the queue is there, and it crashes now and then")
     options.add_argument("--tls", action="store_true", help="images and results go by mutual DICOM TLS alone")
+    options.add_argument(
+        "--ray", action="store_true", help="actors on a Ray cluster read, and one is killed now and then"
+    )
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--folder", type=Path, help="where everything is kept; without it, a temporary folder")
     asked = options.parse_args()
@@ -129,10 +134,12 @@ def main() -> int:
         clock.write_text("0")
         os.environ["CLOCK"] = str(clock)
         server = stack.enter_context(debian_postgresql(durable=True)) if asked.postgresql else None
+        cluster = stack.enter_context(ray_cluster(2, tls=secured and secured.ray)) if asked.ray else None
         by_tls = stack.enter_context(held_port())
         settings = SETTINGS.format(
             orthanc=orthanc,
             destination=f"tls = {{ {secured.files} }}" if secured else "",
+            reader=f'[reader]\nexecutor = "ray"\n{cluster.settings}\nmin_actors = 1\n' if cluster else "",
             receiver=f"tls = {{ port = {by_tls}, {secured.files} }}" if secured else "",
         )
         url = server.fresh() if server else None
@@ -145,7 +152,7 @@ def main() -> int:
         sender = Sender(
             Peer("MAMMO_NODE", "127.0.0.1", port, 15, "TEST", tls=tls), studies, folder, asked.study_every_s
         )
-        world = World(node, orthanc.process_id, clock, is_small, server, random.Random(asked.seed), say)
+        world = World(node, orthanc.process_id, clock, is_small, server, cluster, random.Random(asked.seed), say)
         return soak(world, orthanc, sender, asked.minutes * 60, asked.kills)
 
 
@@ -157,6 +164,7 @@ class Secured:
         node, orthanc, sender = (authority.issue(name, "127.0.0.1") for name in ("node", "orthanc", "sender"))
         self.files = f'certificate = "{node[0]}", key = "{node[1]}", ca_file = "{authority.path}"'
         self.sender = TlsFiles(*sender, authority.path)
+        self.ray = (*node, authority.path)
         self.orthanc = {
             "DicomTlsEnabled": True,
             "DicomTlsCertificate": str(orthanc[0]),

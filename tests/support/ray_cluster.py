@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 _STORE_BYTES = 120_000_000
@@ -50,6 +51,15 @@ class RayCluster:
             check=False,
         )
         assert drained.returncode == 0, drained.stderr
+
+    def actors(self) -> list[psutil.Process]:
+        """The processes that read, by the token that they were given."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "environ"])
+            if str(process.info["cmdline"] and process.info["cmdline"][0]).startswith("ray::")
+            and (process.info["environ"] or {}).get("RAY_AUTH_TOKEN_PATH") == str(self.token_file)
+        ]
 
     @property
     def settings(self) -> str:
