@@ -117,7 +117,7 @@ class IncomingFile:
 
     def _create(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)  # another process may have taken this one for ended
+            folder.mkdir(exist_ok=True)  # another process may have taken this one for ended
             self._descriptor, name = tempfile.mkstemp(dir=folder, suffix=".part")
         except OSError as error:
             self.fault = _disk_fault(error)

@@ -177,7 +177,7 @@ quota_mb = 15
         purge = space_of(settings, sessions_of(open_database(settings.database)))  # as the command `purge` does it
         purge.gave_back(10_000_000)
         purge.share()
-        eventually("there is room", lambda: refusal(listener) is None, 120)
+        assert eventually("there is room", lambda: refusal(listener) is None, 120)
 
 
 def test_two_nodes_on_one_queue_share_the_work_and_one_that_is_killed_loses_and_doubles_nothing(

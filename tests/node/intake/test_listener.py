@@ -215,7 +215,7 @@ def test_pynetdicom_in_the_receiver_logs_no_requests(listening_node, mammogram):
 
 
 def test_no_file_is_written_for_an_object_refused_before_its_data(listening_node, mammogram, monkeypatch):
-    monkeypatch.setattr(listening_node.receiving, "refusal", lambda: Answer(Status.NO_SPACE, "no room"))
+    monkeypatch.setattr(listening_node.receiving, "refusal", lambda *_: Answer(Status.NO_SPACE, "no room"))
     with listening_node.association() as association:
         answer = association.send_c_store(mammogram())
     assert (answer.Status, answer.ErrorComment) == (Status.NO_SPACE, "no room")

@@ -135,8 +135,9 @@ def _is_a_file(folder: Path) -> None:
     folder.touch()
 
 
-@pytest.mark.parametrize("name", ["incoming", "archive"])
-@pytest.mark.parametrize("fault", [_is_a_file, shutil.rmtree])
+@pytest.mark.parametrize(
+    ("name", "fault"), [("incoming", _is_a_file), ("archive", _is_a_file), ("archive", shutil.rmtree)]
+)
 def test_an_image_is_refused_and_the_cause_logged_if_a_folder_of_the_node_is_missing(
     listening_node, mammogram, caplog, name: str, fault
 ):
@@ -152,6 +153,14 @@ def test_an_image_is_refused_and_the_cause_logged_if_a_folder_of_the_node_is_mis
     (listening_node.data_dir / name).unlink(missing_ok=True)
     (listening_node.data_dir / name).mkdir()
     assert listening_node.store(mammogram()).Status == Status.SUCCESS
+
+
+def test_the_folder_for_incoming_files_is_made_again_but_no_data_folder(listening_node, mammogram):
+    shutil.rmtree(listening_node.receiving.incoming)
+    assert listening_node.store(mammogram("1.2.3.1")).Status == Status.SUCCESS
+    shutil.rmtree(listening_node.data_dir)  # as if its disk was not mounted
+    assert listening_node.store(mammogram("1.2.3.2")).Status == Status.NO_STORAGE
+    assert not listening_node.data_dir.exists()
 
 
 def test_an_obstacle_to_storing_an_image_is_logged_without_uids(listening_node, mammogram, caplog):
