@@ -79,12 +79,10 @@ class SyslogReceiver:
         """RFC 5425 has no acknowledgement. But a receiver must answer our close_notify with its own (section 4.4),
         which it sees behind all messages: then it has read them. So each batch has its own connection."""
         framed = b"".join(b"%d %b" % (len(message), message) for message in messages)
-        with socket.create_connection((self.host, self.port), self.timeout_s) as plain:
-            name = tls.server_name or self.host
-            with tls.client().wrap_socket(plain, server_hostname=name) as connection:
-                connection.sendall(framed)
-                with suppress(ssl.SSLEOFError):  # it closes without a close_notify: it has read to our end
-                    connection.unwrap()
+        with tls.connected(self.host, self.port, self.timeout_s) as connection:
+            connection.sendall(framed)
+            with suppress(ssl.SSLEOFError):  # it closes without a close_notify: it has read to our end
+                connection.unwrap()
 
     def _by_udp(self, messages: Sequence[bytes]) -> None:
         family, kind, protocol, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)[0]

@@ -6,6 +6,7 @@ Both have TLS 1.2 and 1.3; OpenSSL's cipher suites of 1.3 are those of both prof
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -56,6 +57,20 @@ class TlsFiles:
             CertificatesUnusable: a file is missing, is no certificate or key, or they do not fit each other.
         """
         return self._context(ssl.PROTOCOL_TLS_CLIENT)
+
+    def connected(self, host: str, port: int, timeout_s: float) -> ssl.SSLSocket:
+        """A connection to a server, whose certificate and name are verified; for protocols that are not DICOM.
+
+        Raises:
+            CertificatesUnusable: as for `client`.
+            OSError: nobody answers, or TLS fails (ssl.SSLError).
+        """
+        connection = socket.create_connection((host, port), timeout_s)
+        try:
+            return self.client().wrap_socket(connection, server_hostname=self.server_name or host)
+        except BaseException:
+            connection.close()
+            raise
 
     def server(self, *, asks: bool) -> ssl.SSLContext:
         """For connections of clients, which must show a certificate if the server `asks`.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.types.words import counted
-from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, Since, Until, open_queue, seconds
 from node.cli.terminal.writing import make_folder, writing_to
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
     from models.datasets.case import LeftOut
     from node.research.export import Exported
-
-TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 
 
 def export(
@@ -33,14 +30,8 @@ def export(
         list[str] | None,
         typer.Option("--study", help="Only this study (its number, or its UID); may be given several times."),
     ] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option("--since", formats=TIMES, help="Only studies whose first image came then or later, local time."),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option("--until", formats=TIMES, help="Only studies whose first image came before, local time."),
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     corrected: Annotated[
         bool, typer.Option("--corrected", help="Only studies with an image that an expert corrected.")
     ] = False,
@@ -72,8 +63,8 @@ def export(
     pseudonyms = open_pseudonyms(settings.data_dir)
     with read_only(sessions) as session:
         wanted = StudyFilter(
-            since=since.timestamp() if since is not None else None,
-            until=until.timestamp() if until is not None else None,
+            since=seconds(since),
+            until=seconds(until),
             ids=tuple(find_study(session, named) for named in study) if study else None,
         )
         found = of_studies(read_annotations(session, settings.data_dir), wanted_ids(session, wanted))

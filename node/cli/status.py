@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from models.types.words import counted
 from node.cli.terminal.moments import local_minute, local_time, local_zone
-from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, Since, Until, open_queue, seconds
 from node.cli.terminal.study_lines import study_lines
 from node.store.states import StudyState
 from node.store.urgency import Urgency
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from node.operations.studies import StudyPage
 
 NEWEST = 20
-TIMES = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
 
 
 def status(
@@ -43,14 +41,8 @@ def status(
     ] = None,
     state: Annotated[StudyState | None, typer.Option("--state", help="Only studies in this state.")] = None,
     sender: Annotated[str | None, typer.Option("--sender", help="Only studies from this calling AE title.")] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option("--since", formats=TIMES, help="Only studies whose first image came then or later, local time."),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option("--until", formats=TIMES, help="Only studies whose first image came before, local time."),
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     problems: Annotated[bool, typer.Option("--problems", help="Only studies that need a person.")] = False,
     everything: Annotated[
         bool, typer.Option("--all", help=f"All studies, not only the newest {NEWEST} and the unfinished ones.")
@@ -79,7 +71,7 @@ def status(
     from node.store.database import read_only
 
     settings = load(config)
-    wanted = StudyFilter(state, sender, since=_seconds(since), until=_seconds(until), problems=problems)
+    wanted = StudyFilter(state, sender, since=seconds(since), until=seconds(until), problems=problems)
     if wanted == StudyFilter() and not everything and study is None and accession is None:
         wanted = StudyFilter(unfinished_or_newest=NEWEST)
     with read_only(open_queue(settings)) as session:
@@ -139,11 +131,6 @@ def _retention(session: Session, settings: Settings) -> dict[str, str]:
     from node.retention.plan import retention_words  # imports pydicom
 
     return retention_words(session, settings, time.time())
-
-
-def _seconds(time: datetime | None) -> float | None:
-    """A time of this machine's zone as UTC seconds since the epoch."""
-    return None if time is None else time.timestamp()
 
 
 def _named(session: Session, study: str | None, accession: str | None) -> tuple[int, ...] | None:

@@ -66,8 +66,9 @@ class MllpPeer:
             Unreachable
         """
         try:
-            connection = socket.create_connection((self.host, self.port), self.timeout_s)
-            return connection if self.tls is None else self._encrypted(connection, self.tls)
+            if self.tls is None:
+                return socket.create_connection((self.host, self.port), self.timeout_s)
+            return self.tls.connected(self.host, self.port, self.timeout_s)
         except CertificatesUnusable as error:
             raise Unreachable(f"{self}: {error}") from error
         except ssl.SSLCertVerificationError as error:
@@ -76,13 +77,6 @@ class MllpPeer:
             raise Unreachable(f"{self} {_ended(error)}") from error
         except OSError as error:
             raise Unreachable(f"no connection to {self} (waited up to {self.timeout_s:g} s)") from error
-
-    def _encrypted(self, connection: socket.socket, tls: TlsFiles) -> ssl.SSLSocket:
-        try:
-            return tls.client().wrap_socket(connection, server_hostname=tls.server_name or self.host)
-        except BaseException:
-            connection.close()
-            raise
 
     def addressed(self, message: bytes) -> bytes:
         """A message of the node with the fields that depend on the receiver, in its character set.

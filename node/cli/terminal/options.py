@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,21 @@ MaybeConfigFile = Annotated[
     typer.Option("--config", "-c", help="The node's settings (TOML): which bundles are allowed.", dir_okay=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+_TIMES = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", formats=_TIMES, help="Only studies whose first image came then or later, local time."),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option("--until", formats=_TIMES, help="Only studies whose first image came before, local time."),
+]
 DEFAULT_CONFIG = Path("node.toml")
+
+
+def seconds(time: datetime | None) -> float | None:
+    """A time of this machine's zone as UTC seconds since the epoch."""
+    return None if time is None else time.timestamp()
 
 
 def open_queue(settings: Settings) -> Sessions:

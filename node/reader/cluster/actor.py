@@ -10,12 +10,11 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.settings import Reader
-from models.bundles.bundle import CARD, find_bundle, read_bundle
+from models.bundles.bundle import find_bundle, read_bundle
 from models.errors import UserError
 from node.logs import place_of, set_up_logging
 from node.reader.cluster.messages import Answer, Broken, Host, NotReady, Ready, told
@@ -52,7 +51,7 @@ class ReaderActor:
             from node.reader.loading import load
 
             bundle = read_bundle(find_bundle(reader.bundle))
-            if sha256((bundle.folder / CARD).read_bytes()).hexdigest() != card_sha256:
+            if bundle.card_sha256 != card_sha256:
                 return NotReady(f"its bundle {bundle.id} is not the node's: install the same there")
             loaded = self._loaded = load(bundle, reader, max_image_pixels)
         except UserError as error:  # it says what to do, and quotes no header

@@ -13,13 +13,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import delete, func, select
 
 from config.settings import Settings
-from models.bundles.bundle import CARD, Bundle
+from models.bundles.bundle import Bundle
 from models.types.words import counted
 from node.logs import place_of
 from node.reader.cluster.connection import ClusterHost, NoCluster, connected, draining, hosts
@@ -79,7 +78,7 @@ class ActorPool:
         self, settings: Settings, bundle: Bundle, sessions: Sessions, worker: str, now: Callable[[], float]
     ) -> None:
         self._settings, self._ray = settings, settings.ray
-        self._bundle, self._card = bundle.id, sha256((bundle.folder / CARD).read_bytes()).hexdigest()
+        self._bundle, self._card = bundle.id, bundle.card_sha256
         self._sessions, self._worker, self._now = sessions, worker, now
         self._slots: list[_Slot] = []
         self._numbers = 0
