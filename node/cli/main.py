@@ -101,12 +101,12 @@ def main() -> None:
 
 def _for_people(error: Exception) -> str | None:
     """The message for a problem that the user can solve; None: it is an error of the program."""
-    from sqlalchemy.exc import DatabaseError, OperationalError
+    from sqlalchemy.exc import DatabaseError, DBAPIError
 
     from config.settings import SettingsError
     from node.store.database import why_not_opened
+    from node.store.faults import is_passing
 
-    of_the_machine = (DatabaseError, OperationalError)  # not subclasses, which mean a wrong query
-    if isinstance(error, DatabaseError) and type(error) in of_the_machine:
+    if isinstance(error, DBAPIError) and (is_passing(error) or type(error) is DatabaseError):  # SQLite: damaged
         return f"The queue does not answer: {why_not_opened(error)}. Nothing was changed."
     return str(error) if isinstance(error, UserError | SettingsError) else None

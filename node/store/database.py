@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoTurn
@@ -21,6 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from models.errors import UserError
 from node.store.advisory import lock_in_transaction
+from node.store.sqlstates import Meaning, meaning_of, sqlstate_of
 
 _OF_CONNECTIONS = {
     "connect_timeout": 10,
@@ -106,7 +108,16 @@ def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", partial(_set_up_sqlite, busy_timeout_s))
         event.listen(engine, "begin", partial(_begin_sqlite, busy_timeout_s))
+    else:
+        event.listen(engine, "handle_error", _drop_useless_connections)
     return engine
+
+
+def _drop_useless_connections(context: ExceptionContext) -> None:
+    """After such an error the connections of the pool are closed: new ones find the server that writes now."""
+    sqlstate = sqlstate_of(context.original_exception)
+    if sqlstate is not None and meaning_of(sqlstate) is Meaning.CONNECT_AGAIN:
+        context.is_disconnect = True
 
 
 def _connect_args(url: str) -> dict[str, object]:
@@ -201,6 +212,7 @@ def why_not_opened(fault: SQLAlchemyError) -> str:
         "disk i/o": "the disk does not answer: look at it",
         "not a database": "it is damaged, or no queue at all: restore the copy made last",
         "malformed": "it is damaged: restore the copy made last",
+        "read-only": "the server only reads, as a standby does: wait for one that writes, or name it in database_url",
     }
     cure = next((cure for words, cure in cures.items() if words in cause.lower()), "look at database_url")
     return f"{cause}: {cure}"

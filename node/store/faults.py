@@ -12,10 +12,11 @@ import errno
 import os
 from dataclasses import dataclass
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from models.types.words import counted
+from node.store.sqlstates import Meaning, meaning
 
 PASSING = frozenset(
     {
@@ -69,13 +70,17 @@ class FaultPolicy:
 
 FAULT_POLICY = FaultPolicy()
 
-RAISED_AS = (OSError, OperationalError, NoConnectionFree, MemoryError)
+RAISED_AS = (OSError, DBAPIError, NoConnectionFree, MemoryError)
 """Types of exceptions for temporary faults of the machine; `is_passing` decides."""
 
 
 def is_passing(fault: BaseException) -> bool:
     """Whether the fault is a temporary one of the machine, so that a retry may succeed."""
-    return isinstance(fault, RAISED_AS) and (not isinstance(fault, OSError) or fault.errno in PASSING)
+    if isinstance(fault, OSError):
+        return fault.errno in PASSING
+    if isinstance(fault, DBAPIError):
+        return meaning(fault) is not Meaning.LASTING
+    return isinstance(fault, RAISED_AS)
 
 
 def describe_fault(fault: BaseException) -> str:
@@ -84,7 +89,7 @@ def describe_fault(fault: BaseException) -> str:
         return f"{os.strerror(fault.errno)} ({errno.errorcode.get(fault.errno, fault.errno)})"
     if isinstance(fault, MemoryError):
         return "not enough memory"
-    if isinstance(fault, OperationalError):
+    if isinstance(fault, DBAPIError):
         return f"the database: {str(fault.orig).partition(chr(10))[0]}"
     return f"the database does not answer ({type(fault).__name__})"
 

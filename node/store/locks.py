@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, Executable, func, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, func, select, text, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoTurn
 
@@ -44,7 +44,8 @@ class Locks:
     def take(self, name: str) -> bool:
         """Takes a lock, unless another process holds it; True: this process holds it now, or held it already.
 
-        Asks the database each time: whoever lost its connection lost its locks, and learns it here.
+        Asks the database each time: whoever lost its connection lost its locks, and learns it here. So does whose
+        server only reads now: another may be the primary, and give the same locks to others.
 
         Raises:
             DBAPIError: the database does not answer.
@@ -53,9 +54,8 @@ class Locks:
             return True
         with self._turn:
             if name in self._held:
-                self._ask(text("SELECT 1"))  # raises where the connection is lost
-                return True
-            got = self._ask(select(func.pg_try_advisory_lock(key_of(name))))
+                return self._ask(true())  # raises where the connection is lost
+            got = self._ask(func.pg_try_advisory_lock(key_of(name)))
             if got:
                 self._held.add(name)
             return got
@@ -81,7 +81,7 @@ class Locks:
             if name in self._held:
                 self._held.discard(name)
                 with suppress(DBAPIError):  # a lost connection has given it up
-                    self._ask(select(func.pg_advisory_unlock(key_of(name))))
+                    self._ask(func.pg_advisory_unlock(key_of(name)))
 
     def is_free(self, name: str) -> bool:
         """Whether no process holds the lock, also not this one."""
@@ -116,14 +116,20 @@ class Locks:
             if connection is not None:
                 connection.close()
 
-    def _ask(self, question: Executable) -> bool:
+    def _ask(self, question: ColumnElement[bool]) -> bool:
+        """The answer; False, and no lock is held any more, where the server only reads."""
         try:
             if self._connection is None:
                 self._connection = _connected(_engine(self.sessions))
-            return bool(self._connection.execute(question).scalar_one())
+            asked = select(question, func.current_setting("transaction_read_only"))
+            answer, only_reads = self._connection.execute(asked).one()
         except DBAPIError:
             self.close()
             raise
+        if only_reads == "on":
+            self.close()
+            return False
+        return bool(answer)
 
 
 def _connected(engine: Engine) -> Connection:

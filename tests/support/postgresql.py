@@ -51,6 +51,19 @@ class PostgreSQL:
         """Ends the server at once, as a power cut does, and starts it again."""
         self.control("-m", "immediate", "restart")
 
+    @contextmanager
+    def only_reading(self) -> Iterator[None]:
+        """It takes no writes meanwhile, as a primary that was demoted; connections stay open."""
+        self._set_and_reload("SET default_transaction_read_only = on")
+        try:
+            yield
+        finally:
+            self._set_and_reload("RESET default_transaction_read_only")
+
+    def _set_and_reload(self, setting: str) -> None:
+        self.run(f"ALTER SYSTEM {setting}")
+        self.run("SELECT pg_reload_conf()")
+
     def run(self, statement: str) -> None:
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
