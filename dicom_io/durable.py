@@ -14,7 +14,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def write_durably(path: Path, data: bytes) -> None:
     """Writes `data` to `path` atomically and durably."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         file.write(data)
@@ -27,7 +27,7 @@ def write_durably(path: Path, data: bytes) -> None:
 def create_durably(path: Path, data: bytes) -> bytes:
     """Makes a file atomically and durably, unless it is there; returns what it holds, which another process that made
     it at the same time may have written. Only the user may read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -40,6 +40,16 @@ def create_durably(path: Path, data: bytes) -> bytes:
         Path(part).unlink()
     sync_folder(path.parent)
     return path.read_bytes()
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Makes a folder durably, and those above it, unless it is there; another process may make it at the same time."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=mode)
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

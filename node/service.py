@@ -25,6 +25,7 @@ from node.store.faults import is_passing
 log = logging.getLogger(__name__)
 
 PAUSE_S = 5.0
+LAST_S = 2.0
 CLOCK_EVERY_S = 1.0
 
 
@@ -74,7 +75,8 @@ class Service:
     Args:
         listener: None: this process receives nothing.
         clock: watches the wall clock, which APScheduler uses: when it is set, the ticks are due at once.
-        ended: called when the threads have ended, with why the service failed, or "".
+        ended: called when the threads have ended, with why the service failed, or "". It is not waited for longer than
+            `LAST_S`: a database that is locked must not hold up a stop.
         grace_s: time after the stop until associations are aborted.
         stop_s: time for all threads to end; threads that take longer are not waited for.
     """
@@ -104,8 +106,8 @@ class Service:
         self._stop.set()
 
     def run(self) -> None:
-        """Returns when all threads have ended, or `stop_s` after the stop. A thread that still waits then, for a peer
-        or a locked database, has no unstored data.
+        """Returns when all threads have ended, or `stop_s` and `LAST_S` after the stop. A thread that still waits then,
+        for a peer or a locked database, has no unstored data.
 
         Raises:
             ServiceFailed: one of the threads failed.
@@ -127,13 +129,15 @@ class Service:
                 ending.append(_thread("a tick", scheduler.shutdown))
             for thread in ending:
                 thread.start()
-            self._wait_for([*ending, *(thread for thread in threads if thread.ident is not None)])
-            self._ended(self._faults[0] if self._faults else "")
+            self._wait_for([*ending, *(thread for thread in threads if thread.ident is not None)], self._stop_s)
+            last = _thread("its last act", self._ended, self._faults[0] if self._faults else "")
+            last.start()
+            self._wait_for([last], LAST_S)
         if self._faults:
             raise ServiceFailed(self._faults[0])
 
-    def _wait_for(self, threads: Sequence[threading.Thread]) -> None:
-        deadline = self._clock.steady() + self._stop_s
+    def _wait_for(self, threads: Sequence[threading.Thread], limit_s: float) -> None:
+        deadline = self._clock.steady() + limit_s
         for thread in threads:
             thread.join(max(0.0, deadline - self._clock.steady()))
         if hanging := [thread.name for thread in threads if thread.is_alive()]:

@@ -19,6 +19,7 @@ from node.store.states import DeliveryState, IllegalTransition, JobState, StudyS
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / "config" / "node.example.toml").read_text(encoding="utf-8")
 
 
@@ -58,6 +59,12 @@ def _section(command: str) -> str:
     """The part of docs/commands.md under the command's heading, or its group's."""
     sections = {part.partition("\n")[0]: part for part in re.split(r"^## ", COMMANDS, flags=re.MULTILINE)}
     return sections.get(command) or sections[command.partition(" ")[0]]
+
+
+def test_no_line_of_a_table_or_text_stands_twice_in_the_map_of_the_code() -> None:
+    """A merge of two branches may keep both versions of a line."""
+    beginnings = [line[:40] for line in ARCHITECTURE.splitlines() if len(line) >= 120]
+    assert sorted({line for line in beginnings if beginnings.count(line) > 1}) == []
 
 
 @pytest.mark.parametrize("page", [README, COMMANDS], ids=["README.md", "docs/commands.md"])

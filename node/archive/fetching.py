@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from dicom_io.durable import sync_folder
+from dicom_io.durable import make_folder, sync_folder
 from models.errors import UserError
 from models.types.words import counted
 from node.archive.far_side import FarSide, NotThere
@@ -156,8 +156,6 @@ def _place(fetched: Path, target: Path) -> None:
     """Moves a durable file to its place, durably, unless a file is there."""
     if target.exists():
         return
-    if not target.parent.is_dir():
-        target.parent.mkdir(mode=0o700, parents=True)
-        sync_folder(target.parent.parent)
+    make_folder(target.parent, mode=0o700)
     fetched.rename(target)
     sync_folder(target.parent)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from dicom_io.durable import sync_folder
+from dicom_io.durable import make_folder, sync_folder
 
 _LINE = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64}) (.+)")
 _FILES = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].log"
@@ -84,9 +84,7 @@ class Trail:
         Raises:
             OSError: the folder cannot be made or written.
         """
-        if not self.folder.is_dir():
-            self.folder.mkdir(mode=0o700)
-            sync_folder(self.folder.parent)
+        make_folder(self.folder, mode=0o700)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -130,6 +130,7 @@ def _delete_of(sessions: Sessions, study_id: int, data_dir: Path, freed: Callabl
             session.execute(delete(DoomedFile).where(DoomedFile.id == doomed.id))
         for folder in folders:
             sync_folder(folder)  # before the names are forgotten
+        for folder in folders:  # one may lie in another
             _remove_if_empty(folder, data_dir)
     return deleted
 

@@ -70,6 +70,15 @@ def test_a_thread_that_hangs_at_the_stop_is_logged_and_the_node_ends(caplog: pyt
     assert "ends without the listener, delivery to pacs, which" in caplog.text
 
 
+def test_a_last_act_that_hangs_is_logged_and_the_node_ends(caplog: pytest.LogCaptureFixture) -> None:
+    def hangs(fault: str) -> None:
+        threading.Event().wait()
+
+    service = Service(Port(), [], [Tick("tick", 0.01, lambda: service.stop())], watch(), ended=hangs)
+    service.run()
+    assert "ends without its last act, which" in caplog.text
+
+
 def test_a_thread_that_fails_stops_the_node_and_is_named() -> None:
     def fails(stop: threading.Event) -> None:
         raise OSError("the disk is gone")

@@ -25,6 +25,7 @@ from node.demo.studies import DemoStudy
 from node.retention import purge as retention_purge
 from node.retention import rules
 from node.retention.clock_doubt import ClockDoubt, quiet_for_days
+from node.retention.deleting import delete_doomed
 from node.retention.kept import AT_WORK, CORRECTED, NOT_COMMITTED, NOT_DELIVERED, NOT_SENT_ANYWHERE, Keeping
 from node.retention.plan import plan
 from node.retention.rules import Part, Rule
@@ -405,6 +406,20 @@ def test_corrected_headers_of_an_image_go_with_it(road: Road, mammogram_study: D
     purge(road, images_days=30)
     assert not files(road, "archive")
     assert on_disk(road) == named(road)
+
+
+def test_folders_that_lie_in_one_another_go_in_whatever_order_they_are_taken(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    road.receive(*mammogram_study.files)
+    doomed = [f"results/1/{'/'.join('abcdefgh'[:depth])}/{depth}.dcm" for depth in range(8)]
+    with road.sessions.begin() as session:
+        for path in doomed:
+            (road.data_dir / path).parent.mkdir(parents=True, exist_ok=True)
+            (road.data_dir / path).touch()
+            session.add(DoomedFile(study_id=1, path=path))
+    assert delete_doomed(road.sessions, road.data_dir).files == 8
+    assert not (road.data_dir / "results" / "1").exists()
 
 
 @pytest.mark.parametrize("part", list(Part))
