@@ -13,6 +13,21 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from config.fields import AETitle, HL7Name, Name, Port, Section, TimeOfDay, Urgency, is_this_machine
 from config.tls import TlsPeer
 
+PublicKeySignature = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
+]  # fmt: skip
+"""A signature with a public key (RFC 7518 section 3.1): no "none", and none with a shared secret."""
+
+
+class Token(Section):
+    """A JSON Web Token (RFC 7519) that a sender must state as its user identity: whose, for whom, and signed how."""
+
+    keys_file: Path
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    subject: str | None = Field(default=None, min_length=1)
+    algorithms: tuple[PublicKeySignature, ...] = Field(default=("RS256", "PS256", "ES256"), min_length=1)
+
 
 class Sender(Section):
     """A PACS or modality that may send to the node. `find_tls` is of the connection to find_host."""
@@ -28,6 +43,7 @@ class Sender(Section):
     certificates: tuple[str, ...] = ()
     username: str | None = None
     passcode_file: Path | None = None
+    token: Token | None = None
     max_associations: int | None = Field(default=None, ge=1)
     max_objects_per_minute: int | None = Field(default=None, ge=1)
     max_disk_share: float | None = Field(default=None, gt=0, lt=1)
@@ -48,6 +64,8 @@ class Sender(Section):
             raise ValueError("find_host and find_port go together")
         if self.passcode_file is not None and self.username is None:
             raise ValueError("passcode_file needs username")
+        if self.token is not None and self.username is not None:
+            raise ValueError("token and username exclude each other: the token names the user")
         return self
 
 

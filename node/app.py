@@ -391,7 +391,7 @@ def _listener(
         limits.ae_title,
         limits.host,
         limits.port,
-        callers(settings),
+        callers(settings, time.time),
         receiving.incoming,
         receiving,
         ListenerLimits(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -30,8 +30,9 @@ from dicom_io.network import retrieve, wado
 from dicom_io.network.commitment import ask_commitment
 from dicom_io.network.holdings import FetchLimits, Source
 from dicom_io.network.peer import Peer
-from dicom_io.network.scp import AllowedSender, AllowedUser, TlsAddress
+from dicom_io.network.scp import AllowedSender, TlsAddress
 from dicom_io.network.tls import ServerTls, TlsFiles
+from dicom_io.network.user_identity import AllowedToken, AllowedUser, Demand
 from dicom_io.network.web_peer import WebPeer
 from dicom_io.results.profiles import MESSAGE_PROFILES, Profile, ResultKind, profile_of
 from node.audit.events import Recipient, search_of
@@ -134,11 +135,11 @@ def audited_query(of: AnySource, keyword: str, value: str) -> AuditedObject:
     return study_query(keyword, value)
 
 
-def callers(settings: Settings) -> list[AllowedSender]:
+def callers(settings: Settings, now: Callable[[], float]) -> list[AllowedSender]:
     """Who may associate with the node: itself from this machine (for `pull`); its senders; and destinations with
-    `commitment`, which may only report on commitments."""
+    `commitment`, which may only report on commitments. `now`: UTC seconds since the epoch."""
     own_hosts = {"127.0.0.1", "::1", settings.receiver.own_host}
-    senders = {sender.ae_title: _allowed(sender) for sender in settings.senders}
+    senders = {sender.ae_title: _allowed(sender, now) for sender in settings.senders}
     reporting = [
         # A PACS that is a sender too must show the same certificate and state the same user to report.
         replace(senders.get(to.ae_title, AllowedSender(to.ae_title)), host=to.host, stores=False)
@@ -148,11 +149,19 @@ def callers(settings: Settings) -> list[AllowedSender]:
     return [*own, *senders.values(), *reporting]
 
 
-def _allowed(sender: Sender) -> AllowedSender:
+def user_of(sender: Sender, now: Callable[[], float]) -> Demand | None:
+    """The user that a sender must state; None: none. `now`: UTC seconds since the epoch."""
+    if sender.token is not None:
+        token = sender.token
+        return AllowedToken(token.keys_file, token.issuer, token.audience, token.subject, token.algorithms, now)
+    return None if sender.username is None else AllowedUser(sender.username, sender.passcode_file)
+
+
+def _allowed(sender: Sender, now: Callable[[], float]) -> AllowedSender:
     return AllowedSender(
         sender.ae_title,
         sender.host,
         certificates=frozenset(sender.certificates),
-        user=None if sender.username is None else AllowedUser(sender.username, sender.passcode_file),
+        user=user_of(sender, now),
         max_associations=sender.max_associations,
     )

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hmac import compare_digest
 from pathlib import Path
 from traceback import extract_tb
 from typing import Protocol, cast
@@ -29,11 +28,12 @@ from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.places import Places
 from dicom_io.network.priority import MEDIUM
 from dicom_io.network.scp_contexts import supported_contexts
-from dicom_io.network.scp_gate import Refusal, TellRefused
+from dicom_io.network.scp_gate import Admission, Refusal, TellRefused
 from dicom_io.network.scp_messages import StreamingDIMSE
 from dicom_io.network.scp_request import Names, UserIdentity
 from dicom_io.network.scp_stream import ReceivingServer, StreamingHandler
 from dicom_io.network.tls import ServerTls, names_of
+from dicom_io.network.user_identity import Demand, NotIdentified, ProofUnusable
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _ABORTED_WITHIN_S = 2.0
 _ABSTRACT_SYNTAX_REFUSED = 3  # a presentation context's result (PS3.8 table 9-18)
 _UNKNOWN_CALLER, _UNKNOWN_CALLED = (1, 1, 3), (1, 1, 7)
 _NOT_NOW = (2, 1, 1)
-_NOT_IDENTIFIED = (1, 1, 1)
+_NOT_IDENTIFIED = (1, 2, 1)  # by the ACSE-related function of the provider, as PS3.7 section D.3.3.7 demands
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class ReceivedFile:
         peer: the sender's IP address.
         sop_class_uid, sop_instance_uid, transfer_syntax_uid: as the request states them, unchecked.
         priority: MEDIUM, HIGH or LOW (PS3.7 table 9.3-1); MEDIUM if the request states no other.
+        user: that the sender proved to act for; "" if none was demanded.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class ReceivedFile:
     sop_instance_uid: str
     transfer_syntax_uid: str
     priority: int = MEDIUM
+    user: str = ""
 
 
 class Intake(Protocol):
@@ -75,27 +77,6 @@ class Intake(Protocol):
 
     def accept(self, received: ReceivedFile) -> Answer:
         """Stores a received file. If the answer is Success, the data set must survive a power cut from then on."""
-
-
-@dataclass(frozen=True)
-class AllowedUser:
-    """A user identity (PS3.7 section D.3.3.7): a name, and a file with the passcode, which is read for each
-    association; None: the name is enough."""
-
-    username: str
-    passcode_file: Path | None = None
-
-    def is_stated(self, by: UserIdentity | None) -> bool:
-        """Whether an identity is this one.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
-        if by is None:
-            return False
-        passcode = b"" if self.passcode_file is None else self.passcode_file.read_bytes().strip()
-        known = compare_digest(by.username, self.username.encode())
-        return known and (self.passcode_file is None or (bool(passcode) and compare_digest(by.passcode, passcode)))
 
 
 @dataclass(frozen=True)
@@ -113,7 +94,7 @@ class AllowedSender:
     host: str | None = None
     stores: bool = True
     certificates: frozenset[str] = frozenset()
-    user: AllowedUser | None = None
+    user: Demand | None = None
     max_associations: int | None = None
 
 
@@ -256,6 +237,7 @@ class Listener:
             (host, port),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._limit_caller),
+                (evt.EVT_USER_ID, _accept_user),
                 (evt.EVT_ACCEPTED, self._report_refused_classes),
                 (evt.EVT_C_STORE, self._store),
                 *reports,
@@ -299,14 +281,20 @@ class Listener:
 
     def _identify(
         self, names: Names, address: str, certificate: frozenset[str] | None, stated: UserIdentity | None
-    ) -> Refusal | None:
-        asked = [sender.user for sender, is_at in self._known(names.calling, address, certificate).items() if is_at]
-        try:
-            if any(user is None or user.is_stated(stated) for user in asked):
-                return None
-        except OSError as error:
-            return Refusal(*_NOT_NOW, f"the passcode of {names.calling!r} cannot be read: {error.strerror}")
-        return Refusal(*_NOT_IDENTIFIED, f"{names.calling!r} at {address} does not state its user, or a wrong passcode")
+    ) -> Refusal | Admission:
+        known = self._known(names.calling, address, certificate)
+        refusal = Refusal(*_UNKNOWN_CALLER, f"{names.calling!r} at {address} is not among the senders")
+        for demand in (sender.user for sender, is_at in known.items() if is_at):
+            if demand is None:
+                return Admission()
+            try:
+                user = demand.user_of(stated)
+                return Admission(user, answers=stated is not None and stated.wants_answer)
+            except NotIdentified as why:
+                refusal = Refusal(*_NOT_IDENTIFIED, f"{names.calling!r} at {address} {why}")
+            except ProofUnusable as why:
+                refusal = Refusal(*_NOT_NOW, f"the user of {names.calling!r} cannot be known: {why}")
+        return refusal
 
     def _limit_caller(self, event: evt.Event) -> None:
         """Limits the presentation contexts of an accepted caller: a sender with stores=False may not store."""
@@ -374,8 +362,15 @@ class Listener:
                 sop_instance_uid=str(request.AffectedSOPInstanceUID),
                 transfer_syntax_uid=str(context.transfer_syntax),
                 priority=int(request.Priority),
+                user=cast(StreamingDIMSE, event.assoc.dimse).user,
             )
         )
+
+
+def _accept_user(_event: evt.Event) -> tuple[bool, bytes]:
+    """The positive response to a user identity that the gate has accepted already. It is empty for a name, and for a
+    token (PS3.7 table D.3-15)."""
+    return True, b""
 
 
 def _by(certificate: frozenset[str] | None) -> str:

@@ -65,7 +65,18 @@ class Refusal:
 Judge = Callable[[Names, str, frozenset[str] | None], Refusal | None]
 """Returns the refusal for AE titles, an address, and the names of a certificate (None: without TLS) that may not
 associate. It must not block."""
-Identify = Callable[[Names, str, frozenset[str] | None, UserIdentity | None], Refusal | None]
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Who may associate. `user`: that it proved to act for, as the audit trail names it; "" if none was demanded.
+    `answers`: it is told that the user was accepted (PS3.7 section D.3.3.7.2)."""
+
+    user: str = ""
+    answers: bool = False
+
+
+Identify = Callable[[Names, str, frozenset[str] | None, UserIdentity | None], Refusal | Admission]
 """The same once the whole request is there, by the user identity that it states."""
 TellRefused = Callable[[str, str, str], None]
 """Called with the address of whoever is refused, of what kind the refusal is, and why in words. It must not block."""
@@ -256,10 +267,11 @@ class Gate(AssociationServer):
 
     def _admit(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
         stated = bytes(waiting.request)
-        if refusal := self.identify(names_in(stated), waiting.host, waiting.certificate, identity_in(stated)):
-            self._refuse(waiting, refusal)
+        found = self.identify(names_in(stated), waiting.host, waiting.certificate, identity_in(stated))
+        if isinstance(found, Refusal):
+            self._refuse(waiting, found)
             return
-        request = tidy(stated)
+        request = tidy(stated, answers_identity=found.answers)
         key, calling = object(), names_in(stated).calling
         try:
             self.places_of_titles.take(key, calling)
@@ -277,7 +289,7 @@ class Gate(AssociationServer):
         self._forget(waiting)
         try:
             waiting.socket.setblocking(True)
-            self.RequestHandlerClass((request, waiting.socket, key), waiting.address, self)  # type: ignore[arg-type]
+            self.RequestHandlerClass((request, waiting.socket, key, found.user), waiting.address, self)  # type: ignore[arg-type]
         except Exception as fault:  # noqa: BLE001 - for example no thread or descriptor is left: the others continue
             log.error("an association could not be started: %s", type(fault).__name__)
             self.leave(key)

@@ -66,10 +66,12 @@ class StreamingDIMSE(DIMSEServiceProvider):
         storing: the file of the data set that is being received; None between data sets.
         arrived: the files of complete data sets by `Event.dataset_path`, until a handler removes them.
         on_done: called when a request has been handled and the next may be read.
+        user: that the sender proved to act for; "" if none was demanded.
     """
 
-    def __init__(self, association: Association, open_file: OpenFile) -> None:
+    def __init__(self, association: Association, open_file: OpenFile, user: str = "") -> None:
         super().__init__(association)
+        self.user = user
         self._open_file = open_file
         self.storing: IncomingFile | None = None
         self.arrived: dict[Path, IncomingFile] = {}

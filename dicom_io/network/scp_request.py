@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 FIXED = 74
 """Bytes before the first item: PDU header, protocol version, both AE titles (table 9-11)."""
@@ -17,7 +18,8 @@ LARGEST = 1 << 20  # 128 contexts with 40 transfer syntaxes each take 0.2 MB
 _KIND = 0x01
 _APPLICATION, _CONTEXT, _ABSTRACT, _SYNTAX, _USER = 0x10, 0x20, 0x30, 0x40, 0x50
 _LENGTH, _CLASS, _ROLE, _VERSION, _IDENTITY = 0x51, 0x52, 0x54, 0x55, 0x58
-_USERNAME, _USERNAME_AND_PASSCODE = 1, 2
+_ANSWERED = struct.pack(">BBHH", 5, 1, 0, 0)
+"""A user identity without a user, of a type that pynetdicom answers: JSON Web Token, positive response requested."""
 _UID = re.compile(rb"[0-9.]{1,64}")
 _NO_UID = b"0.0"
 """Replaces a malformed UID: nobody supports it, so its context is answered as not supported."""
@@ -37,12 +39,28 @@ class Names:
     calling: str
 
 
+class IdentityType(IntEnum):
+    """User-Identity-Type (PS3.7 table D.3-14): those that the node understands."""
+
+    USERNAME = 1
+    USERNAME_AND_PASSCODE = 2
+    JSON_WEB_TOKEN = 5
+
+
 @dataclass(frozen=True)
 class UserIdentity:
-    """What a User Identity Sub-Item of type 1 or 2 states (PS3.7 section D.3.3.7); `passcode` is empty for type 1."""
+    """What a User Identity Sub-Item states (PS3.7 section D.3.3.7).
 
-    username: bytes
-    passcode: bytes
+    Attributes:
+        primary: the user's name, or the token.
+        secondary: the passcode; empty for the other types.
+        wants_answer: a positive response is requested.
+    """
+
+    kind: IdentityType
+    primary: bytes = field(repr=False)
+    secondary: bytes = field(repr=False)
+    wants_answer: bool
 
 
 def length_of(head: bytes) -> int:
@@ -64,8 +82,9 @@ def names_in(fixed: bytes) -> Names:
     return Names(_title(fixed[10:26]), _title(fixed[26:42]))
 
 
-def tidy(request: bytes) -> bytes:
-    """The same request with only the items that the node uses, encoded as the Standard requires.
+def tidy(request: bytes, answers_identity: bool = False) -> bytes:
+    """The same request with only the items that the node uses, encoded as the Standard requires. The user identity
+    stays behind; `answers_identity`: pynetdicom shall answer that the user was accepted.
 
     Raises:
         NotARequest: an item is longer than its container, two presentation contexts have the same ID or one has an
@@ -86,7 +105,7 @@ def tidy(request: bytes) -> bytes:
             user = value
     if not contexts or len(contexts) > _MOST_CONTEXTS:
         raise NotARequest(f"{len(contexts)} presentation contexts")
-    body += application + b"".join(contexts.values()) + _item(_USER, _user(user))
+    body += application + b"".join(contexts.values()) + _item(_USER, _user(user, answers_identity))
     return struct.pack(">BxL", _KIND, len(body)) + body
 
 
@@ -105,12 +124,14 @@ def identity_in(request: bytes) -> UserIdentity | None:
 
 
 def _identity(value: bytes) -> UserIdentity | None:
-    if len(value) < 4 or value[0] not in (_USERNAME, _USERNAME_AND_PASSCODE):
+    if len(value) < 4 or value[0] not in [*IdentityType]:
         return None
-    length = int.from_bytes(value[2:4])
-    username, rest = value[4 : 4 + length], value[4 + length :]
+    kind, length = IdentityType(value[0]), int.from_bytes(value[2:4])
+    primary, rest = value[4 : 4 + length], value[4 + length :]
     passcode = rest[2 : 2 + int.from_bytes(rest[:2])]
-    return UserIdentity(username, passcode if value[0] == _USERNAME_AND_PASSCODE else b"")
+    return UserIdentity(
+        kind, primary, passcode if kind is IdentityType.USERNAME_AND_PASSCODE else b"", wants_answer=value[1] == 1
+    )
 
 
 def _title(value: bytes) -> str:
@@ -158,7 +179,7 @@ def _context(value: bytes) -> tuple[int, bytes]:
     return value[0], _item(_CONTEXT, struct.pack(">Bxxx", value[0]) + inside)
 
 
-def _user(value: bytes) -> bytes:
+def _user(value: bytes, answers_identity: bool) -> bytes:
     """The user information that the node uses (PS3.7 Annex D.3.3): Maximum Length, Implementation Class UID and version
     name, and roles. Other proposals, such as a larger window, are not answered, which refuses them; for a user
     identity see `identity_in`."""
@@ -175,7 +196,8 @@ def _user(value: bytes) -> bytes:
     if 0 < int.from_bytes(length) < _SMALLEST_PDU:
         raise NotARequest("a Maximum Length too small for any answer")
     named = _item(_VERSION, version) if version else b""
-    return _item(_LENGTH, length) + _item(_CLASS, maker) + roles + named
+    answered = _item(_IDENTITY, _ANSWERED) if answers_identity else b""
+    return _item(_LENGTH, length) + _item(_CLASS, maker) + roles + named + answered
 
 
 def _role(value: bytes) -> bytes:

@@ -65,7 +65,7 @@ class StreamingHandler(RequestHandler):
     server: ReceivingServer
 
     def setup(self) -> None:
-        self._opening, self.request, self._key = self.request
+        self._opening, self.request, self._key, self._user = self.request
 
     def _create_association(self) -> Association:
         association = super()._create_association()
@@ -78,7 +78,7 @@ class StreamingHandler(RequestHandler):
             (evt.EVT_PDU_SENT, standard_pdu_sent_handler),
         ):
             association.unbind(event, handler)
-        association.dimse = StreamingDIMSE(association, self.server.open_file)
+        association.dimse = StreamingDIMSE(association, self.server.open_file, self._user)
         association.dul = StreamingDUL(association, partial(self.server.leave, self._key))
         # These two setters pass their value on to the new provider.
         association.acse_timeout = association.ae.acse_timeout

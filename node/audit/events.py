@@ -58,11 +58,13 @@ def enter(session: Session, message: AuditMessage) -> None:
 
 @dataclass(frozen=True)
 class Sender:
-    """A DICOM application that sent an instance to the node, which has the AE title `called`."""
+    """A DICOM application that sent an instance to the node, which has the AE title `called`. `user`: for whom it did
+    (User Identity Negotiation), or ""."""
 
     ae_title: str
     address: str
     called: str
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def enter_received(
     who = (
         dicom_application(sender.ae_title, sender.address, SOURCE, is_requestor=True),
         this_process(DESTINATION, ae_title=sender.called),
+        *([Participant(sender.user, is_requestor=True, address=sender.address)] if sender.user else []),
     )
     about = of_study, patient_object(instance.patient_id)
     outcome = Outcome.SERIOUS if why else Outcome.SUCCESS

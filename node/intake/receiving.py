@@ -331,7 +331,7 @@ class Receiving:
     ) -> None:
         """Enters into the audit trail that an instance came."""
         instance = Arrived(header.study_instance_uid, header.patient_id, header.sop_class_uid, study_id)
-        sender = SentBy(received.calling_ae_title, received.peer, self._ae_title)
+        sender = SentBy(received.calling_ae_title, received.peer, self._ae_title, received.user)
         enter_received(session, instance, sender, action, self._now(), why)
 
     def _raise_urgency(self, study_id: int, urgency: Urgency | None) -> None:

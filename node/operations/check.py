@@ -17,6 +17,7 @@ from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scu import Content, accepted_of, echo
+from dicom_io.network.user_identity import Demand, ProofUnusable
 from dicom_io.network.web_peer import web_echo
 from dicom_io.results.language import language_of
 from node.archive.far_side import FarSideFailed, far_side
@@ -29,7 +30,7 @@ from node.operations.certificates import certificates
 from node.operations.cluster import cluster_answers
 from node.operations.machine import CheckResult, database, database_clock, descriptors, disk, reference, weights
 from node.operations.provider import ProviderUnusable, provider_echo
-from node.peers import committing, dicom_peer, own_listener, web_peer
+from node.peers import committing, dicom_peer, own_listener, user_of, web_peer
 from node.store.clock import steady
 from node.webhooks.message import SecretUnusable, secret_of
 
@@ -41,15 +42,21 @@ NO_DESTINATION = CheckResult(
 
 
 def checks(settings: Settings) -> list[Check]:
-    """All checks: who may send, where results go, whether a translation is not reviewed, database, disk, weights,
-    the reader's threads unless they are set, the Ray cluster where images are read on one, the reference set, the far
-    side of the archive and the device if they are named, each destination, its storage commitment and its transfer
-    syntaxes, each webhook, each source, the mail server, the address for HL7 messages, the syslog receiver of the
-    audit trail, the provider of the page's accounts, and the page's address."""
+    """All checks: who may send, whether the users can be known that senders must state, where results go, whether a
+    translation is not reviewed, database, disk, weights, the reader's threads unless they are set, the Ray cluster
+    where images are read on one, the reference set, the far side of the archive and the device if they are named, each
+    destination, its storage commitment and its transfer syntaxes, each webhook, each source, the mail server, the
+    address for HL7 messages, the syslog receiver of the audit trail, the provider of the page's accounts, and the
+    page's address."""
     reads_here = settings.reads_here
     device = [lambda: device_is_there(settings)] if reads_here and settings.reader.device.startswith("cuda") else []
     return [
         lambda: senders_reach_it(settings),
+        *(
+            lambda by=sender.ae_title, of=demand: user_can_be_known(by, of)
+            for sender in settings.senders
+            if (demand := user_of(sender, lambda: 0.0)) is not None  # only its files are read: no token is verified
+        ),
         *([] if settings.destinations else [lambda: NO_DESTINATION]),
         *([] if language_of(settings.language).is_reviewed else [lambda: language_not_reviewed(settings)]),
         lambda: database(settings),
@@ -130,6 +137,16 @@ def senders_reach_it(settings: Settings) -> CheckResult:
         says = f"the node listens at {' and '.join(listens_at)}, which other machines cannot reach. Set receiver.host"
         return CheckResult("senders", True, says, warns=True)
     return CheckResult("senders", True, f"{', '.join(sender.ae_title for sender in senders)} may send")
+
+
+def user_can_be_known(ae_title: str, demand: Demand) -> CheckResult:
+    """Whether the file can be used by which the user of a sender is known."""
+    about = f"user of sender {ae_title}"
+    try:
+        demand.check()
+    except ProofUnusable as error:
+        return CheckResult(about, False, str(error))
+    return CheckResult(about, True, f"{demand.how} demanded")
 
 
 def _addresses(host: str) -> frozenset[str]:

@@ -24,6 +24,7 @@ from sqlalchemy import select
 
 from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits, RefusedClasses, TlsAddress
+from dicom_io.network.scp_gate import TellRefused
 from node.archive.space import Space
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.sender_limits import SenderLimits
@@ -171,6 +172,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
         look_up: Callable[[str], frozenset[str]] = addresses_of,
         by_tls: TlsAddress | None = None,
         sender_limits: Callable[[Space], SenderLimits] = lambda space: SenderLimits((), space),
+        tell_refused: TellRefused | None = None,
     ) -> ListeningNode:
         data_dir.mkdir(exist_ok=True)
         if not (tmp_path / "queue.sqlite").exists():
@@ -201,6 +203,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
             refused_classes=refused_classes,
             look_up=look_up,
             by_tls=by_tls,
+            tell_refused=tell_refused,
             at_limit=of_senders.at_association_limit,
         )
         listener.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
 
 from config.settings import Settings
-from dicom_io.network.scp import AllowedSender, AllowedUser
+from dicom_io.network.scp import AllowedSender
+from dicom_io.network.user_identity import AllowedUser
 from node.peers import callers
 
 USERNAME, WITH_PASSCODE, KERBEROS = 1, 2, 3
@@ -76,7 +78,7 @@ def test_a_passcode_that_is_changed_or_gone_counts_at_once(start_node, passcode:
     assert not accepted(node, WITH_PASSCODE, b"modality-7", b"another")
     passcode.unlink()
     assert not accepted(node, WITH_PASSCODE, b"modality-7", b"another")
-    assert "the passcode of 'PACS' cannot be read: No such file" in caplog.text
+    assert f"the user of 'PACS' cannot be known: {passcode} cannot be read: No such file" in caplog.text
 
 
 def test_who_need_not_state_a_user_may(listening_node):
@@ -100,7 +102,7 @@ def test_a_sender_that_also_reports_on_commitments_must_state_its_user_too(start
     sender = {"ae_title": "PACS", "username": "modality-7", "passcode_file": passcode}
     reporting = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104, "commitment": True}
     settings = Settings(data_dir=tmp_path, senders=[sender], destinations=[reporting])
-    node = start_node(senders=tuple(callers(settings)))
+    node = start_node(senders=tuple(callers(settings, time.time)))
     assert not accepted(node, None)
     assert not accepted(node, WITH_PASSCODE, b"modality-7", b"wrong")
     assert accepted(node, WITH_PASSCODE, b"modality-7", b"open sesame")
