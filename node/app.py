@@ -29,7 +29,6 @@ from models.bundles.bundle import Bundle, BundleError, verify
 from models.reference.reference_file import ReferenceUnusable, read_reference
 from models.reference.tenths import Reference
 from models.types.reading import BundleId
-from models.types.words import counted
 from node.archive.copies import Copier
 from node.archive.far_side import far_side
 from node.archive.fetching import remove_unfinished_fetch
@@ -76,7 +75,7 @@ from node.service import Loop, Service, Tick
 from node.store.advisory import lock_in_transaction
 from node.store.clock import ClockWatch, follow, resume, steady
 from node.store.database import Sessions, open_database, read_only, sessions_of
-from node.store.events import StudyEvent, Subscriber, subscribe
+from node.store.events import StudyEvent, Subscriber, left_behind, notices_wait, subscribe
 from node.store.installation import belongs_here, identity_of
 from node.store.locks import TICKS, Locks
 from node.store.queue import give_back
@@ -203,11 +202,13 @@ def _clean_up(process: _Process) -> None:
             resume(session, now)
             remove_leftovers(session, settings.data_dir, now)
             remove_unfinished_fetch(settings.data_dir)
-        for name, count in subscribe(session, map(_subscriber, settings.webhooks)).items():
-            log.warning("webhook %s is no longer in the settings: %s for it dropped", name, counted(count, "notice"))
-        configured = [destination.name for destination in settings.destinations]
-        for name, count in orphaned(session, configured).items():
-            log.warning("%s, which is no longer in the settings", waiting_for(name, count))
+        for name in subscribe(session, map(_subscriber, settings.webhooks)):
+            log.warning("webhook %s had other events before: those of these settings are told from now on", name)
+        if Part.DELIVER in process.parts:
+            for name, count in left_behind(session, [webhook.name for webhook in settings.webhooks]).items():
+                log.warning("%s, which is not in the settings: `mammo-node webhooks drop`", notices_wait(name, count))
+            for name, count in orphaned(session, [to.name for to in settings.destinations]).items():
+                log.warning("%s, which is no longer in the settings", waiting_for(name, count))
 
 
 def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bundle, refusals: Refusals) -> list[Loop]:

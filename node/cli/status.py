@@ -69,6 +69,7 @@ def status(
     from node.operations.status import count_studies
     from node.operations.studies import StudyFilter, find_studies
     from node.store.database import read_only
+    from node.store.events import left_behind
 
     settings = load(config)
     wanted = StudyFilter(state, sender, since=seconds(since), until=seconds(until), problems=problems)
@@ -80,6 +81,7 @@ def status(
             faults(settings),
             count_studies(session),
             orphaned(session, [destination.name for destination in settings.destinations]),
+            left_behind(session, [webhook.name for webhook in settings.webhooks]),
             refused_classes(session),
             limited_senders(session),
             sending_words(session, settings, time.time()),
@@ -92,6 +94,7 @@ def status(
             "refused_classes": [asdict(refusal) for refusal in around.refused_classes],
             "limited_senders": [asdict(limited) for limited in around.limited_senders],
             "stranded": around.stranded,
+            "stranded_notices": around.stranded_notices,
             "sending": around.sending,
             "retention": around.retention,
             "actors": [asdict(view) for view in around.actors],
@@ -118,6 +121,7 @@ class Around:
     faults: Sequence[CheckResult]
     counts: StudyCounts
     stranded: Mapping[str, int]
+    stranded_notices: Mapping[str, int]
     refused_classes: Sequence[RefusedClassView]
     limited_senders: Sequence[LimitedSenderView]
     sending: Mapping[str, str]
@@ -145,6 +149,7 @@ def _named(session: Session, study: str | None, accession: str | None) -> tuple[
 
 def _beside(around: Around) -> Iterator[str]:
     from node.delivery.orphaned import waiting_for
+    from node.store.events import notices_wait
 
     for fault in around.faults:
         yield f"FAULT of this machine, {fault.about}: {fault.says}"
@@ -170,6 +175,8 @@ def _beside(around: Around) -> Iterator[str]:
             f"{waiting_for(name, count)}, which is no longer in the settings: "
             f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         )
+    for name, count in around.stranded_notices.items():
+        yield f"{notices_wait(name, count)}, which is no longer in the settings: `mammo-node webhooks drop {name}`"
 
 
 def _refused(refused: Sequence[RefusedClassView]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`mammo-node webhooks`: what webhooks were told, a message to try one, and trying again."""
+"""`mammo-node webhooks`: what webhooks were told, a message to try one, trying again, and forgetting one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from config.webhooks import Webhook
 
-webhook_commands = typer.Typer(help="Webhooks: what they were told, try one, try again.", no_args_is_help=True)
+webhook_commands = typer.Typer(
+    help="Webhooks: what they were told, try one, try again, forget one.", no_args_is_help=True
+)
 Name = Annotated[str, typer.Argument(help="The webhook's name in the settings.")]
 
 
@@ -69,6 +71,26 @@ def retry_notices(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
     with open_queue(settings).begin() as session:
         number = tell_again(session, time.time(), webhook=name)
     typer.echo(f"webhook {name}: {counted(number, 'notice')} will be sent again")
+
+
+@webhook_commands.command("drop")
+def drop_notices(
+    name: Annotated[str, typer.Argument(help="The name that the webhook had in the settings.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Forget a webhook that was removed from the settings, and drop what waits for it."""
+    from config.settings import load
+    from node.audit.actors import command_line
+    from node.operations.acts import Act, Deed, note
+    from node.store.events import unsubscribe
+
+    settings = load(config)
+    if name in {webhook.name for webhook in settings.webhooks}:
+        raise CommandFailed(f"{name} is a webhook in the settings: remove it there first, and restart the node.")
+    with open_queue(settings).begin() as session:
+        dropped = counted(unsubscribe(session, name), "notice")
+        note(session, Act(Deed.NOTICES_DROPPED, command_line(), about=f"{dropped} for {name}"), time.time())
+    typer.echo(f"{dropped} for webhook {name} dropped")
 
 
 def _webhook(settings: Settings, name: str) -> Webhook:

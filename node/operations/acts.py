@@ -55,6 +55,7 @@ class Deed(StrEnum):
     ROUTES_TESTED = "tested the routes"
     DELIVERIES_DROPPED = "dropped deliveries"
     DELIVERIES_MOVED = "moved deliveries"
+    NOTICES_DROPPED = "dropped notices"
 
 
 _AUTHENTICATIONS = {Deed.SIGNED_IN: LOGIN, Deed.REFUSED: LOGIN, Deed.SIGNED_OUT: LOGOUT}

@@ -22,6 +22,7 @@ from node.operations.day import Day, DestinationWord, destination_words, view_da
 from node.operations.drift import drift
 from node.operations.machine import MB, CheckResult, disk
 from node.operations.webhooks import webhook_words
+from node.store.events import left_behind, notices_wait
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Job, Study
 
@@ -139,6 +140,9 @@ def _needs(
     for name, count in orphaned(session, [word.name for word in destinations]).items():
         cure = f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         yield Need("stranded", f"{waiting_for(name, count)}, which is no longer in the settings", cure, of=name)
+    for name, count in left_behind(session, [webhook.name for webhook in settings.webhooks]).items():
+        says = f"{notices_wait(name, count)}, which is no longer in the settings; more are added"
+        yield Need("stranded", says, f"`mammo-node webhooks drop {name}`", of=f"webhook {name}")
 
 
 def _not_freed(settings: Settings) -> Iterator[Need]:

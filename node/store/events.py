@@ -3,13 +3,14 @@ told if and only if it happened (docs/webhooks.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from models.types.words import counted
 from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Job, Notice, Result, Study, Subscription
 
@@ -31,6 +32,7 @@ class StudyEvent(StrEnum):
 
 TOLD_IN_QUARANTINE = (StudyEvent.QUARANTINED, StudyEvent.FAILED)
 """The others wait until a person has released the study."""
+_UNTOLD = Notice.state.in_([DeliveryState.WAITING, DeliveryState.DEAD])
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,44 @@ class Subscriber:
     least_score: float | None
 
 
-def subscribe(session: Session, webhooks: Iterable[Subscriber]) -> dict[str, int]:
-    """Keeps the webhooks of the settings, so that whoever stores an event knows them. Returns how many notices are
-    dropped because their webhook is no longer there, by its name."""
-    session.execute(delete(Subscription))
-    names = []
+def subscribe(session: Session, webhooks: Iterable[Subscriber]) -> list[str]:
+    """Keeps the webhooks of the settings, so that whoever stores an event knows them. Returns the names of those that
+    were known with other events.
+
+    Takes none away: another process of the node may have settings that name more of them. A person does
+    (`unsubscribe`).
+    """
+    known = {each.name: each for each in session.scalars(select(Subscription))}
+    changed = []
     for webhook in webhooks:
-        names.append(webhook.name)
-        session.add(
-            Subscription(name=webhook.name, events=[*map(str, webhook.events)], least_score=webhook.least_score)
-        )
-    open_ones = Notice.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]), Notice.webhook.not_in(names)
-    dropped = select(Notice.webhook, func.count()).where(*open_ones).group_by(Notice.webhook)
-    counts = dict(session.execute(dropped).all())
-    session.execute(delete(Notice).where(*open_ones))
-    return counts
+        events = [*map(str, webhook.events)]
+        its = known.get(webhook.name)
+        if its is None:
+            session.add(Subscription(name=webhook.name, events=events, least_score=webhook.least_score))
+        elif (its.events, its.least_score) != (events, webhook.least_score):
+            its.events, its.least_score = events, webhook.least_score
+            changed.append(webhook.name)
+    return changed
+
+
+def left_behind(session: Session, configured: Collection[str]) -> dict[str, int]:
+    """The webhooks that are not `configured`, and how many notices wait for each or were given up. More are entered
+    until they are unsubscribed."""
+    waiting = select(Notice.webhook, func.count()).where(_UNTOLD, Notice.webhook.not_in(configured))
+    counts = dict(session.execute(waiting.group_by(Notice.webhook)).all())
+    names = session.scalars(select(Subscription.name).where(Subscription.name.not_in(configured)))
+    return {name: counts.get(name, 0) for name in sorted({*names, *counts})}
+
+
+def unsubscribe(session: Session, name: str) -> int:
+    """Forgets a webhook, and drops what it was not told; returns how many notices that were."""
+    session.execute(delete(Subscription).where(Subscription.name == name))
+    return len(session.scalars(delete(Notice).where(_UNTOLD, Notice.webhook == name).returning(Notice.id)).all())
+
+
+def notices_wait(name: str, count: int) -> str:
+    """ "2 notices wait for webhook ris"."""
+    return f"{counted(count, 'notice')} {'waits' if count == 1 else 'wait'} for webhook {name}"
 
 
 def tell(session: Session, study: Study, event: StudyEvent, now: float) -> None:

@@ -73,3 +73,16 @@ def test_a_node_whose_database_only_reads_for_a_while_ends_nothing_and_loses_not
     assert_all_done_at_the_first_attempt(node, pacs, images=4)
     assert psutil.Process(node.process_id) == main
     assert main.is_running()
+
+
+def test_an_object_in_flight_when_postgresql_is_away_is_sent_again_under_its_uid(
+    node: RunningNode, pacs: Pacs, server: PostgreSQL, mammogram_study: DemoStudy
+) -> None:
+    pacs.go_on.clear()
+    assert answers(node, *mammogram_study.files[:1]) == [None]
+    assert pacs.held_up.wait(300)
+    with server.away():
+        pacs.go_on.set()
+        eventually("it cannot be stored", lambda: "delivery to pacs: disk or database" in node.log.read_text())
+    assert_all_done_at_the_first_attempt(node, pacs, images=1)
+    assert pacs.stored[0] == pacs.stored[1], "sent twice, and the same"

@@ -52,6 +52,15 @@ class PostgreSQL:
         self.control("-m", "immediate", "restart")
 
     @contextmanager
+    def away(self) -> Iterator[None]:
+        """It has ended at once, as by a power cut, and is started at the end."""
+        self.control("-m", "immediate", "stop")
+        try:
+            yield
+        finally:
+            self.control("start")
+
+    @contextmanager
     def only_reading(self) -> Iterator[None]:
         """It takes no writes meanwhile, as a primary that was demoted; connections stay open."""
         self._set_and_reload("SET default_transaction_read_only = on")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
 import pytest
 from told_service import told_service
 
+from config.settings import load
+from node.operations.needs import needs_now
 from node.store.events import StudyEvent, Subscriber, subscribe, tell
 from node.store.states import DeliveryState, moved
 from node.store.tables import Notice, Study
@@ -51,3 +54,21 @@ def test_what_was_given_up_is_listed_and_tried_again(command, config, service, s
     assert "1 notice will be sent again" in command("webhooks", "retry", "ris", "--config", config).output
     [word] = json.loads(command("webhooks", "list", "--json", "--config", config).output)
     assert (word["name"], word["given_up"], word["waiting"]) == ("ris", 0, 1)
+
+
+def test_a_webhook_that_is_no_longer_in_the_settings_is_named_until_it_is_dropped(command, config, sessions, a_study):
+    number = a_study()
+    with sessions.begin() as session:
+        subscribe(session, [Subscriber("old", (StudyEvent.REPORTED,), None)])
+        tell(session, session.get_one(Study, number), StudyEvent.REPORTED, 0.0)
+    said = "1 notice waits for webhook old, which is no longer in the settings"
+    assert said in command("status", "--config", config).output
+    assert json.loads(command("status", "--json", "--config", config).output)["stranded_notices"] == {"old": 1}
+    with sessions() as session:
+        assert said in [need.says.partition(";")[0] for need in needs_now(session, load(config), time.time())]
+    assert command("webhooks", "drop", "old", "--config", config).output == "1 notice for webhook old dropped\n"
+    assert "old" not in command("status", "--config", config).output
+
+
+def test_a_webhook_of_the_settings_is_not_dropped(command, config, service):
+    assert "remove it there first" in str(command("webhooks", "drop", "ris", "--config", config).exception)

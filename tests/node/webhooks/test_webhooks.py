@@ -29,7 +29,7 @@ from node.operations.day import DestinationWord
 from node.operations.retry import retry_study
 from node.operations.road import road_of
 from node.operations.webhooks import tell_again, webhook_peer, webhook_words
-from node.store.events import StudyEvent, Subscriber, subscribe, tell
+from node.store.events import StudyEvent, Subscriber, left_behind, subscribe, tell, unsubscribe
 from node.store.states import DeliveryState, StudyState, moved
 from node.store.tables import Notice, Study
 from node.webhooks.message import SecretUnusable, secret_of, signature
@@ -277,13 +277,37 @@ def test_what_a_webhook_was_told_is_on_the_studys_road_and_a_retry_tells_it_agai
     assert told(service)[-1] == "study.above_threshold"
 
 
-def test_the_notices_of_a_webhook_that_was_removed_are_dropped(road: Road, teller: Teller, mammogram_study: DemoStudy):
+def test_a_process_whose_settings_do_not_have_a_webhook_takes_nothing_from_it(
+    road: Road, teller: Teller, service: ToldService, mammogram_study: DemoStudy
+):
     road.all_of_it(mammogram_study.files[0])
     with road.sessions.begin() as session:
-        assert subscribe(session, []) == {"ris": 2}
+        assert subscribe(session, []) == []
+        assert left_behind(session, []) == {"ris": 2}
+        assert left_behind(session, ["ris"]) == {}
+    road.all_of_it(mammogram_study.files[1])
+    assert len(notices(road)) > 2, "it is told of events of after that start too"
+    teller.tell_due()
+    assert {notice.state for notice in notices(road)} == {DeliveryState.SENT}
+
+
+def test_a_webhook_that_a_person_drops_is_told_nothing_more(road: Road, teller: Teller, mammogram_study: DemoStudy):
+    road.all_of_it(mammogram_study.files[0])
+    with road.sessions.begin() as session:
+        assert unsubscribe(session, "ris") == 2
+        assert left_behind(session, []) == {}
     assert notices(road) == []
     road.all_of_it(mammogram_study.files[1])
     assert notices(road) == []
+
+
+def test_a_webhook_whose_events_changed_is_named_and_gets_the_new_ones(road: Road, mammogram_study: DemoStudy):
+    with road.sessions.begin() as session:
+        subscribe(session, [Subscriber("ris", ALL, 0.5)])
+        assert subscribe(session, [Subscriber("ris", (StudyEvent.REPORTED,), None)]) == ["ris"]
+        assert subscribe(session, [Subscriber("ris", (StudyEvent.REPORTED,), None)]) == []
+    road.all_of_it(mammogram_study.files[0])
+    assert [notice.event for notice in notices(road)] == [StudyEvent.REPORTED]
 
 
 def test_a_secret_that_cannot_be_used_is_said_and_never_quoted(
