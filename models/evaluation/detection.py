@@ -10,14 +10,12 @@ from models.evaluation.observations import PAPERS_IOU, THRESHOLDS, Observation
 from models.evaluation.papers import paper_table
 from models.evaluation.plots import froc_plot
 from models.evaluation.tables import Cell, Counts, Draws, Row, Section, Table, figures
-from models.measures.average_precision import Boxes, mean_average_precision
+from models.measures.average_precision import mean_average_precision
 from models.measures.detection import FROC_POINTS, HIT_IOU, froc_curve, sensitivities
 from models.measures.scores import Confusion, confusion
 from models.types.reading import FindingKind
 
 PAPERS_CONFIDENCE = 0.2
-FEWER_DRAWS = 200
-"""Draws for average precisions: each takes a tenth of a second."""
 _NO_LESIONS = "None of the images has a lesion."
 
 FROC_COLUMNS = (*(f"{point:g}" for point in FROC_POINTS), "mean")
@@ -149,12 +147,11 @@ def average_precision_row(images: Sequence[Observation], name: str, draws: Draws
     """A row of paper B's Table 1, of these images."""
     none = why_none(images)
     reasons = (f"Nothing reaches the confidence of {PAPERS_CONFIDENCE:g}.", none, none)
-    fewer = Draws(draws.seed, min(draws.resamples, FEWER_DRAWS))
     return Row(
         name,
         (
             *figures(images, lambda image: image.patient, counted, 3, draws, reasons if images else none),
-            *figures(images, lambda image: image.patient, averaged, 2, fewer, why_none(images)),
+            *figures(images, lambda image: image.patient, averaged, 2, draws, why_none(images)),
         ),
         counts_of(images),
     )
@@ -172,9 +169,7 @@ def counted(images: Sequence[Observation]) -> tuple[float, float, float]:
 
 def averaged(images: Sequence[Observation]) -> tuple[float, float]:
     """mAP50 and mAP50-95."""
-    return mean_average_precision(
-        [Boxes(image.boxes, tuple(lesion.box for lesion in image.lesions)) for image in images]
-    )
+    return mean_average_precision([image.matched_for_precision for image in images])
 
 
 def average_precision_table(images: Sequence[Observation], name: str, draws: Draws) -> Table:
@@ -186,7 +181,7 @@ def average_precision_table(images: Sequence[Observation], name: str, draws: Dra
 B1_NOTES = (
     f"Pr, TPR and F1 are of lesions, at the paper's confidence of {PAPERS_CONFIDENCE:g} and an IoU of {PAPERS_IOU:g}; "
     "a lesion's second proposal is a false positive here. The paper does not state its IoU.",
-    f"mAP by COCO's rules (torchmetrics), masses and calcifications as one class; {FEWER_DRAWS} draws per interval.",
+    "mAP by COCO's rules (pycocotools), masses and calcifications as one class.",
 )
 
 

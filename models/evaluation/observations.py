@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.datasets.case import Pathology
 from models.errors import UserError
+from models.measures.average_precision import MatchedBoxes, matched_boxes
 from models.measures.detection import ImageResult, match
 from models.measures.overlap import Overlap
 from models.types.mammogram import Laterality
@@ -156,6 +157,11 @@ class Observation:
         """The detector's result, matched by an IoU of PAPERS_IOU."""
         pairs = match(self.boxes, [lesion.box for lesion in self.lesions], PAPERS_IOU)
         return ImageResult(self.patient, len(self.lesions), pairs)
+
+    @cached_property
+    def matched_for_precision(self) -> MatchedBoxes:
+        """The detector's result, matched by COCO's rules."""
+        return matched_boxes(self.boxes, [lesion.box for lesion in self.lesions])
 
 
 class ObservationFile:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from models.evaluation.decisions import areas, decided
-from models.evaluation.detection import FEWER_DRAWS, averaged, counted, frocs
+from models.evaluation.detection import averaged, counted, frocs
 from models.evaluation.observations import Observation
 from models.evaluation.scored import Scored
 from models.evaluation.segmentation import Drawn, boundary_means, pixel_means
@@ -27,28 +27,26 @@ class Difference(Generic[Item]):
         key: identifies the same item in both recipes.
         image: the image of an item.
         patient: the patient of an item.
-        measures: functions from items to figures; each with its number of figures and the largest number of draws
-            (None: as many as usual).
+        measures: functions from items to figures; each with its number of figures.
     """
 
     key: Callable[[Item], Hashable]
     image: Callable[[Item], str]
     patient: Callable[[Item], str]
-    measures: tuple[tuple[Callable[[list[Item]], Sequence[float]], int, int | None], ...]
+    measures: tuple[tuple[Callable[[list[Item]], Sequence[float]], int], ...]
 
     def row(self, name: str, items: Sequence[Item], reference: Sequence[Item], draws: Draws) -> Row:
         """The figures of `items` minus those of `reference`, on the items that both have, with the same draws."""
         references = {self.key(item): item for item in reference}
         pairs = [(item, references[self.key(item)]) for item in items if self.key(item) in references]
         cells: list[Cell] = []
-        for measure, width, most in self.measures:
+        for measure, width in self.measures:
 
             def differ(some: list[tuple[Item, Item]], measure=measure) -> list[float]:  # type: ignore[no-untyped-def]
                 ours, theirs = measure([item for item, _ in some]), measure([item for _, item in some])
                 return [float(a - b) for a, b in zip(ours, theirs, strict=True)]
 
-            fewer = Draws(draws.seed, min(draws.resamples, most or draws.resamples))
-            cells += figures(pairs, lambda pair: self.patient(pair[0]), differ, width, fewer, _NOT_BOTH)
+            cells += figures(pairs, lambda pair: self.patient(pair[0]), differ, width, draws, _NOT_BOTH)
         patients, images = {self.patient(item) for item, _ in pairs}, {self.image(item) for item, _ in pairs}
         return Row(name, tuple(cells), Counts(len(patients), len(images)))
 
@@ -57,28 +55,28 @@ average_precision_difference: Difference[Observation] = Difference(
     lambda item: item.name,
     lambda item: item.name,
     lambda item: item.patient,
-    ((counted, 3, None), (averaged, 2, FEWER_DRAWS)),
+    ((counted, 3), (averaged, 2)),
 )
 froc_difference: Difference[Observation] = Difference(
-    lambda item: item.name, lambda item: item.name, lambda item: item.patient, ((frocs, 6, None),)
+    lambda item: item.name, lambda item: item.name, lambda item: item.patient, ((frocs, 6),)
 )
 boundary_difference: Difference[Drawn] = Difference(
     lambda lesion: (lesion.image, lesion.number),
     lambda lesion: lesion.image,
     lambda item: item.patient,
-    ((boundary_means, 2, None),),
+    ((boundary_means, 2),),
 )
 pixel_difference: Difference[Drawn] = Difference(
     lambda lesion: (lesion.image, lesion.number),
     lambda lesion: lesion.image,
     lambda item: item.patient,
-    ((pixel_means, 4, None),),
+    ((pixel_means, 4),),
 )
 decision_difference: Difference[Scored] = Difference(
-    lambda scored: scored.of, lambda scored: scored.of[0], lambda item: item.patient, ((decided, 4, None),)
+    lambda scored: scored.of, lambda scored: scored.of[0], lambda item: item.patient, ((decided, 4),)
 )
 area_difference: Difference[Scored] = Difference(
-    lambda scored: scored.of, lambda scored: scored.of[0], lambda item: item.patient, ((areas, 3, None),)
+    lambda scored: scored.of, lambda scored: scored.of[0], lambda item: item.patient, ((areas, 3),)
 )
 
 
