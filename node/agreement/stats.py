@@ -106,13 +106,13 @@ def gather(
             exam = exam_of(session, study, data_dir, recall_threshold, only_scores=True)
         except (OSError, NotReadable):
             left_out[LOST] += 1
-            continue
-        assessments = assessments_of(session, study)
-        outcomes = pathology.get(study_id, {})
-        here = list(_units(study, exam, assessments, outcomes, level))
-        left_out.update(_not_compared(exam, assessments, outcomes, here, level))
-        bundles[_read_by(exam)] += len(here)
-        units += here
+        else:
+            assessments = assessments_of(session, study)
+            outcomes = pathology.get(study_id, {})
+            here = list(_units(study, exam, assessments, outcomes, level))
+            left_out.update(_not_compared(exam, assessments, outcomes, here, level))
+            bundles[_read_by(exam)] += len(here)
+            units += here
         session.close()  # readings are large, and SQLite's write-ahead log grows while a transaction is open
         progress(done, len(wanted), "studies")
     return ArchiveStats(level, tuple(units), +left_out, +bundles)

@@ -98,7 +98,8 @@ def of_studies(annotations: Annotations, ids: Collection[int]) -> Annotations:
 def read_annotations(session: Session, data_dir: Path) -> Annotations:
     """Reads all segmentations that are not the node's. For each image the newest readable one counts; all are kept.
 
-    The age is by the stated creation time, or by the arrival if that is earlier. Reads the pixels of those that count.
+    The age is by the stated creation time, or by the arrival if that is earlier. Reads the pixels of those that count,
+    which takes a while: ends the session's transaction before each.
     """
     rows = session.scalars(
         select(Annotation).options(joinedload(Annotation.instance).joinedload(Instance.study)).order_by(Annotation.id)
@@ -120,6 +121,7 @@ def read_annotations(session: Session, data_dir: Path) -> Annotations:
         image, older = by_id[image_id], sorted(made, key=_moment)
         while older:
             row = older.pop()
+            session.commit()
             if why := _why_unusable(row, image, data_dir, proposals):
                 not_counted.append(_not_counted(row, why, image))
                 continue

@@ -26,6 +26,8 @@ from node.operations.acts import Act, Deed, note
 from node.store.database import Sessions, read_only
 from node.store.tables import DoomedFile, Instance, Study
 
+_AT_ONCE = 1000
+
 
 class NoSuchStudy(UserError):
     """The queue has no study of this number."""
@@ -107,10 +109,8 @@ def fetch_missing(sessions: Sessions, data_dir: Path, far: FarSide) -> Iterator[
         FarSideFailed
         AlreadyRunning: another process fetches.
     """
-    here = Instance.copied_at.is_not(None), Instance.purged_at.is_(None)
-    copied = select(Instance.id, Instance.study_id, Instance.path).where(*here).order_by(Instance.id)
-    with _fetching(data_dir) as folder, read_only(sessions) as reading:
-        for number, study_id, path in reading.execute(copied.execution_options(yield_per=1000)):
+    with _fetching(data_dir) as folder:
+        for number, study_id, path in _copied(sessions):
             if (data_dir / path).exists():
                 continue
             fetched = folder / str(number)
@@ -124,6 +124,21 @@ def fetch_missing(sessions: Sessions, data_dir: Path, far: FarSide) -> Iterator[
                     _place(fetched, data_dir / path)
             fetched.unlink(missing_ok=True)
             yield number, True
+
+
+def _copied(sessions: Sessions) -> Iterator[tuple[int, int, str]]:
+    """The copied instances that are not purged: id, study and path. No transaction is open while they are fetched,
+    which may take days: PostgreSQL could remove no old rows meanwhile, and SQLite's write-ahead log would grow."""
+    here = Instance.copied_at.is_not(None), Instance.purged_at.is_(None)
+    copied = select(Instance.id, Instance.study_id, Instance.path).where(*here).order_by(Instance.id)
+    after = 0
+    while True:
+        with read_only(sessions) as session:
+            some = session.execute(copied.where(Instance.id > after).limit(_AT_ONCE)).all()
+        if not some:
+            return
+        yield from some
+        after = some[-1][0]
 
 
 def _is_wanted(session: Session, study_id: int, number: int, path: str) -> bool:

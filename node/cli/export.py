@@ -68,7 +68,8 @@ def export(
             ids=tuple(find_study(session, named) for named in study) if study else None,
         )
         found = of_studies(read_annotations(session, settings.data_dir), wanted_ids(session, wanted))
-        truths, unusable = true_images(found, settings.data_dir, pseudonyms)
+    truths, unusable = true_images(found, settings.data_dir, pseudonyms)
+    with read_only(sessions) as session:
         studies, left_out = choose(session, wanted, truths, only_corrected=corrected)
     make_folder(deidentify)
     exporting = Exporting(

@@ -99,11 +99,13 @@ def view_annotations(settings: Settings, now: float) -> AnnotationsView:
     Raises:
         QueueUnusable: the queue cannot be used.
     """
-    with read_only(open_queue(settings.database)) as session:
+    sessions = open_queue(settings.database)
+    with read_only(sessions) as session:
         found = read_annotations(session, settings.data_dir)
         wanted = due_studies(session, settings, found)
-        comparisons, unreadable = compare_all(found, settings.data_dir)
-        newest = sorted(comparisons, key=lambda comparison: comparison.image.received_at, reverse=True)
+    comparisons, unreadable = compare_all(found, settings.data_dir)
+    newest = sorted(comparisons, key=lambda comparison: comparison.image.received_at, reverse=True)
+    with read_only(sessions) as session:
         shapes = _shapes(session, [comparison.image.image_id for comparison in newest[:MOST_DRAWN]])
     return AnnotationsView(
         annotation_stats(comparisons),

@@ -136,7 +136,7 @@ def _planned(
         studies += 1
         if most is None or wanted is not None:
             size += size_of(files_of(session, study, rule.part, settings.data_dir), settings.data_dir)
-        session.expunge_all()
+        session.close()  # while files are measured, no transaction is open for long
     return Planned(rule.setting, studies, size, dict(kept), next_due(session, rule, now), all_of_them)
 
 

@@ -30,6 +30,7 @@ from node.retention.kept import AT_WORK, CORRECTED, NOT_COMMITTED, NOT_DELIVERED
 from node.retention.plan import plan
 from node.retention.rules import Part, Rule
 from node.store.clock import ClockWatch
+from node.store.database import read_only
 from node.store.states import DeliveryState, StudyState
 from node.store.tables import AuditEvent, Delivery, DoomedFile, Instance, Study
 
@@ -117,12 +118,12 @@ def test_what_a_person_corrected_is_kept_for_ever_with_its_image_and_proposal(
     annotate(road)
     after_days(road, 3650)
     before = on_disk(road)
-    with road.sessions.begin() as session:
+    with read_only(road.sessions) as session:
         (planned,) = plan(session, settings_of(road, images_days=30), road.clock(), lambda: 0)
         assert planned.kept == {CORRECTED: 1}
     assert purge(road, **ALL).size.files == 0
     assert on_disk(road) == before
-    with road.sessions.begin() as session:
+    with read_only(road.sessions) as session:
         (image,) = read_annotations(session, road.data_dir).images
         assert image.proposal_path is not None
 
@@ -145,7 +146,7 @@ def test_a_corrected_result_is_kept_and_counts_also_after_the_study_was_read_wit
     before = on_disk(road)
     assert purge(road, **ALL).size.files == 0
     assert on_disk(road) == before
-    with road.sessions.begin() as session:
+    with read_only(road.sessions) as session:
         assert len(read_annotations(session, road.data_dir).images) == 1
 
 
