@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoTurn
 from sqlalchemy.orm import Session, sessionmaker
@@ -86,7 +87,7 @@ def open_queue(url: str) -> Sessions:
     return sessions_of(open_existing(url))
 
 
-def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
+def engine_for(url: str, busy_timeout_s: float = BUSY_S, answer_s: float = BUSY_S) -> Engine:
     """The engine for `url`, whatever its schema.
 
     SQLite runs in WAL mode with synchronous=FULL, so that a committed row survives a power cut. Every
@@ -94,6 +95,8 @@ def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
 
     Args:
         busy_timeout_s: how long a transaction waits for another that writes (SQLite).
+        answer_s: how long PostgreSQL is waited for, also for a lock that another transaction holds; then its connection
+            is closed, and the statement fails as if the server were away.
 
     Raises:
         QueueUnusable: the URL is none, or its driver is not installed.
@@ -110,7 +113,18 @@ def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
         event.listen(engine, "begin", partial(_begin_sqlite, busy_timeout_s))
     else:
         event.listen(engine, "handle_error", _drop_useless_connections)
+        event.listen(engine, "do_connect", partial(_connect_bounded, answer_s))
     return engine
+
+
+def _connect_bounded(
+    answer_s: float, _: Dialect, __: ConnectionPoolEntry, arguments: tuple[str, ...], options: dict[str, Any]
+) -> object:
+    from node.store.bounded_connection import BoundedConnection  # psycopg is there for PostgreSQL alone
+
+    connection = BoundedConnection.connect(*arguments, **options)
+    connection.answer_s = answer_s
+    return connection
 
 
 def _drop_useless_connections(context: ExceptionContext) -> None:
@@ -226,9 +240,17 @@ def migrate(engine: Engine, to: str = "head") -> None:
     settings = Config()
     settings.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
+        _wait_for_ever(connection)
         lock_in_transaction(connection, "migration")  # another process of the node may start too
         settings.attributes["connection"] = connection
         command.upgrade(settings, to)
+
+
+def _wait_for_ever(connection: Connection) -> None:
+    """A migration rewrites whole tables."""
+    driver = connection.connection.driver_connection
+    if connection.dialect.name == "postgresql" and driver is not None:
+        driver.answer_s = None
 
 
 def _is_there(path: Path) -> bool:

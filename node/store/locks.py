@@ -48,11 +48,11 @@ class Locks:
         server only reads now: another may be the primary, and give the same locks to others.
 
         Raises:
-            DBAPIError: the database does not answer.
+            DBAPIError, NoTurn: the database does not answer.
         """
         if not self.are_shared:
             return True
-        with self._turn:
+        with self._in_turn():
             if name in self._held:
                 return self._ask(true())  # raises where the connection is lost
             got = self._ask(func.pg_try_advisory_lock(key_of(name)))
@@ -64,7 +64,7 @@ class Locks:
         """Whether this process holds the lock; where the database does not answer, it does not."""
         try:
             return self.take(name)
-        except DBAPIError:
+        except (DBAPIError, NoTurn):
             return False
 
     def never_lost(self, name: str) -> bool:
@@ -72,7 +72,7 @@ class Locks:
         the lock is free again: another process may have held it meanwhile."""
         if not self.are_shared:
             return True
-        with self._turn:
+        with self._in_turn():
             return name in self._held and self.still_held(name)
 
     def give_back(self, name: str) -> None:
@@ -85,7 +85,7 @@ class Locks:
 
     def is_free(self, name: str) -> bool:
         """Whether no process holds the lock, also not this one."""
-        with self._turn:
+        with self._in_turn():
             if name in self._held or not self.take(name):
                 return False
             self.give_back(name)
@@ -115,6 +115,16 @@ class Locks:
             self._held.clear()
             if connection is not None:
                 connection.close()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """One thread asks at a time. While the database hangs, the others are not kept for longer than it would be."""
+        if not self._turn.acquire(timeout=BUSY_S):
+            raise NoTurn("the database does not answer another thread")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _ask(self, question: ColumnElement[bool]) -> bool:
         """The answer; False, and no lock is held any more, where the server only reads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,3 +87,18 @@ def test_an_object_in_flight_when_postgresql_is_away_is_sent_again_under_its_uid
         eventually("it cannot be stored", lambda: "delivery to pacs: disk or database" in node.log.read_text())
     assert_all_done_at_the_first_attempt(node, pacs, images=1)
     assert pacs.stored[0] == pacs.stored[1], "sent twice, and the same"
+
+
+def test_while_postgresql_hangs_senders_are_refused_and_a_stop_ends_the_node(
+    node: RunningNode, pacs: Pacs, server: PostgreSQL, mammogram_study: DemoStudy
+) -> None:
+    assert answers(node, *mammogram_study.files[:2]) == [None, None]
+    with server.hanging():
+        (refusal,) = answers(node, mammogram_study.files[2])
+        assert "A701" in str(refusal).upper()
+        began = time.monotonic()
+        assert node.stop() == 0
+        assert time.monotonic() - began < 8
+    node.start()
+    assert answers(node, *mammogram_study.files[2:]) == [None, None]
+    eventually("everything is reported and sent", lambda: all_sent(node))

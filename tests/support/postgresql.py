@@ -14,6 +14,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+import psutil
 import pytest
 from ports import held_port
 from sqlalchemy import create_engine, text
@@ -30,6 +31,7 @@ class PostgreSQL:
 
     port: int
     control: Callable[..., object]
+    data: Path
     _numbers: Iterator[int] = field(default_factory=count)
 
     def url(self, database: str) -> str:
@@ -59,6 +61,19 @@ class PostgreSQL:
             yield
         finally:
             self.control("start")
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """None of its processes runs meanwhile: it takes connections and bytes, and never answers."""
+        main = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
+        stopped = [main, *main.children(recursive=True)]
+        for process in stopped:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in reversed(stopped):
+                process.resume()
 
     @contextmanager
     def only_reading(self) -> Iterator[None]:
@@ -130,7 +145,7 @@ def debian_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
         control = partial(_control, start, user)
         control("start")
         try:
-            server = PostgreSQL(port, control)
+            server = PostgreSQL(port, control, folder / "data")
             server.run(f"CREATE DATABASE {_MIGRATED}")
             open_database(server.url(_MIGRATED)).dispose()
             yield server

@@ -112,3 +112,24 @@ def test_of_several_hosts_the_one_that_writes_is_found_after_a_failover(postgres
                 session.execute(text("CREATE TABLE written (number int)"))
             assert server_that_writes() == other.port
         sessions.kw["bind"].dispose()
+
+
+def test_a_server_that_hangs_is_given_up_after_a_while_and_another_connection_is_made(postgresql: PostgreSQL) -> None:
+    sessions = sessions_of(engine_for(postgresql.fresh(), answer_s=1))
+    before = backend(sessions)
+    with postgresql.hanging(), sessions() as session, pytest.raises(DBAPIError, match="no answer within 1 s") as failed:
+        session.execute(text("SELECT 1"))
+    assert is_passing(failed.value)
+    assert backend(sessions) != before
+    sessions.kw["bind"].dispose()
+
+
+def test_a_lock_is_not_waited_for_without_end(postgresql: PostgreSQL) -> None:
+    url = postgresql.fresh()
+    holder, waiter = sessions_of(engine_for(url)), sessions_of(engine_for(url, answer_s=1))
+    with holder.begin() as holding:
+        holding.execute(text("LOCK TABLE study"))
+        with waiter() as session, pytest.raises(DBAPIError, match="no answer within 1 s"):
+            session.execute(text("SELECT count(*) FROM study"))
+    for sessions in (holder, waiter):
+        sessions.kw["bind"].dispose()
