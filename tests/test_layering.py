@@ -6,7 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("config", "dicom_io", "models", "node")
 SOURCES = {path.relative_to(ROOT).as_posix(): path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
 
 # What each package may import of the project, and must not import of others.
 MAY_USE = {
@@ -61,6 +61,16 @@ RECEIVERS_MODULES = (
 )
 
 
+@cache
+def tree_of(name: str) -> ast.Module:
+    return ast.parse(SOURCES[name].read_text(encoding="utf-8"))
+
+
+def faults_of(check: Callable[[str], Iterator[str]], modules: Iterable[str] = SOURCES) -> list[str]:
+    """What a check finds in each of the modules."""
+    return [f"{name}: {fault}" for name in modules for fault in check(name)]
+
+
 def imports(tree: ast.AST) -> Iterator[str]:
     """Every module that a file names in an import, as `package.module`; of `from a.b import c` both a.b and a.b.c."""
     for node in ast.walk(tree):
@@ -79,21 +89,24 @@ def module_of(name: str) -> str:
     return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_import_follows_the_layers_of_the_architecture(name):
-    package = name.partition("/")[0]
-    for module in imports(TREES[name]):
-        top = module.partition(".")[0]
-        if top in PACKAGES and top != package:
-            assert under(module, MAY_USE[package]), f"{name} imports {module}"
-        assert top not in MUST_NOT_USE[package], f"{name} imports {module}"
+def test_every_import_follows_the_layers_of_the_architecture():
+    def against_the_layers(name: str) -> Iterator[str]:
+        package = name.partition("/")[0]
+        for module in imports(tree_of(name)):
+            top = module.partition(".")[0]
+            is_others = top in PACKAGES and top != package
+            if (is_others and not under(module, MAY_USE[package])) or top in MUST_NOT_USE[package]:
+                yield f"imports {module}"
+
+    assert faults_of(against_the_layers) == []
 
 
 def test_there_are_no_circular_imports():
     modules = {module_of(name) for name in SOURCES}
     graph = {
         module_of(name): {used for used in imports(tree) if used in modules and used != module_of(name)}
-        for name, tree in TREES.items()
+        for name in SOURCES
+        for tree in [tree_of(name)]
     }
     done: set[str] = set()
 
@@ -134,14 +147,19 @@ def test_the_reader_starts_without_the_libraries_of_the_network_and_the_results(
     assert not {"highdicom", "pynetdicom", "skimage.measure", "typer", "node.app"} & {*ran.stdout.split()}
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_no_module_has_mutable_state(name):
+def test_no_module_has_mutable_state():
     """No `global`; no list, dict, set or other object of a module that the module then changes; and no attribute of an
     imported module is set, but the libraries' switches listed above."""
-    tree = TREES[name]
-    assert not any(isinstance(node, ast.Global | ast.Nonlocal) for node in ast.walk(tree)), f"{name}: global"
-    changed = {owner for owner in _changed(tree, frozenset()) if owner in _bound(tree)}
-    assert changed <= SETS_A_SWITCH.get(name, set()), f"{name} changes {changed}"
+
+    def state(name: str) -> Iterator[str]:
+        tree = tree_of(name)
+        yield from (
+            f"line {node.lineno}: global" for node in ast.walk(tree) if isinstance(node, ast.Global | ast.Nonlocal)
+        )
+        changed = {owner for owner in _changed(tree, frozenset()) if owner in _bound(tree)}
+        yield from (f"changes {owner}" for owner in changed - SETS_A_SWITCH.get(name, set()))
+
+    assert faults_of(state) == []
 
 
 def _changed(scope: ast.AST, local: frozenset[str]) -> Iterator[str]:
@@ -183,16 +201,19 @@ def _bound(scope: ast.AST) -> frozenset[str]:
     return frozenset(names)
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_only_config_reads_the_environment(name):
+def test_only_config_reads_the_environment():
     """The listed modules set variables of a library before it is imported; no other module sets any."""
-    if name.startswith("config/"):
-        return
-    tree = TREES[name]
-    allowed = {id(set_) for node in ast.walk(tree) if name in SETS_VARIABLES and (set_ := _variable_set(node))}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"):
-            assert id(node) in allowed, f"{name}:{node.lineno} reads the environment"
+
+    def read(name: str) -> Iterator[str]:
+        tree = tree_of(name)
+        allowed = {id(set_) for node in ast.walk(tree) if name in SETS_VARIABLES and (set_ := _variable_set(node))}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute) or id(node) in allowed:
+                continue
+            if node.attr in ("environ", "environb", "getenv"):
+                yield f"line {node.lineno} reads the environment"
+
+    assert faults_of(read, (name for name in SOURCES if not name.startswith("config/"))) == []
 
 
 def _variable_set(node: ast.AST) -> ast.expr | None:
@@ -207,28 +228,34 @@ def _variable_set(node: ast.AST) -> ast.expr | None:
     return None
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_only_listed_modules_read_the_wall_clock_or_use_randomness(name):
+def test_only_listed_modules_read_the_wall_clock_or_use_randomness():
     """The processes' main functions and the commands; a generator with a seed, and clocks that nobody sets, are free to
     all."""
     mains = ("node/app.py", "node/api.py", "node/reader/main.py", "node/web/main.py")
-    if name in mains or name.startswith("node/cli/"):
-        return
-    for node in ast.walk(TREES[name]):
-        match node:
-            case ast.Call(func=function, args=[], keywords=[]) if ast.unparse(function).endswith("default_rng"):
-                raise AssertionError(f"{name}:{node.lineno} draws without a seed")
-            case ast.Attribute() | ast.Name():
-                used = ast.unparse(node)
-                assert not WALL_CLOCK.fullmatch(used), f"{name}:{node.lineno} reads the wall clock"
-                assert name in DRAWS_A_SECRET or not RANDOM.fullmatch(used), f"{name}:{node.lineno} draws at random"
+
+    def chance(name: str) -> Iterator[str]:
+        for node in ast.walk(tree_of(name)):
+            match node:
+                case ast.Call(func=function, args=[], keywords=[]) if ast.unparse(function).endswith("default_rng"):
+                    yield f"line {node.lineno} draws without a seed"
+                case ast.Attribute() | ast.Name():
+                    used = ast.unparse(node)
+                    if WALL_CLOCK.fullmatch(used):
+                        yield f"line {node.lineno} reads the wall clock"
+                    if name not in DRAWS_A_SECRET and RANDOM.fullmatch(used):
+                        yield f"line {node.lineno} draws at random"
+
+    others = (name for name in SOURCES if name not in mains and not name.startswith("node/cli/"))
+    assert faults_of(chance, others) == []
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_each_adapter_imports_one_model_library_and_no_other_module_imports_any(name):
-    used = {module.partition(".")[0] for module in imports(TREES[name])} & MODEL_LIBRARIES
-    most = 2 if name in TWO_LIBRARIES else int(name.startswith("models/"))
-    assert len(used) <= most, f"{name} imports {used}"
+def test_each_adapter_imports_one_model_library_and_no_other_module_imports_any():
+    def too_many(name: str) -> Iterator[str]:
+        used = {module.partition(".")[0] for module in imports(tree_of(name))} & MODEL_LIBRARIES
+        if len(used) > (2 if name in TWO_LIBRARIES else int(name.startswith("models/"))):
+            yield f"imports {used}"
+
+    assert faults_of(too_many) == []
 
 
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
@@ -236,20 +263,25 @@ PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
 USES_RAY = "node/reader/cluster/"
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_only_the_cluster_s_modules_import_ray_and_nobody_loads_a_pickle(name):
+def test_only_the_cluster_s_modules_import_ray_and_nobody_loads_a_pickle():
     """The spawned processes of the node itself are sent pickles by `multiprocessing`, from their own parent."""
-    used = {module.partition(".")[0] for module in imports(TREES[name])}
-    assert not used & PICKLES, f"{name} imports {used & PICKLES}"
-    assert "ray" not in used or name.startswith(USES_RAY), f"{name} imports Ray"
-    for node in ast.walk(TREES[name]):
-        match node:
-            case ast.Call(func=ast.Attribute(attr="load", value=ast.Name(id="np")), keywords=keywords):
-                allowed = {keyword.arg: ast.unparse(keyword.value) for keyword in keywords}
-                assert allowed.get("allow_pickle", "False") == "False", f"{name}:{node.lineno} loads pickles"
-            case ast.Call(func=ast.Attribute(attr="load", value=ast.Name(id="torch")), keywords=keywords):
-                allowed = {keyword.arg: ast.unparse(keyword.value) for keyword in keywords}
-                assert allowed.get("weights_only") == "True", f"{name}:{node.lineno} loads pickles"
+
+    def pickles(name: str) -> Iterator[str]:
+        used = {module.partition(".")[0] for module in imports(tree_of(name))}
+        if used & PICKLES or ("ray" in used and not name.startswith(USES_RAY)):
+            yield f"imports {used & (PICKLES | {'ray'})}"
+        for node in ast.walk(tree_of(name)):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="load", value=ast.Name(id="np" | "torch" as library))):
+                    given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                    is_safe = {
+                        "np": given.get("allow_pickle", "False") == "False",
+                        "torch": given.get("weights_only") == "True",
+                    }
+                    if not is_safe[library]:
+                        yield f"line {node.lineno} loads pickles"
+
+    assert faults_of(pickles) == []
 
 
 def test_the_process_that_hands_images_to_a_cluster_never_imports_torch():
@@ -260,11 +292,10 @@ def test_the_process_that_hands_images_to_a_cluster_never_imports_torch():
     assert not {"torch", "ray"} & {*loaded}
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_no_file_is_called_utils_common_or_the_like(name):
-    stem = Path(name).stem
-    assert stem not in FORBIDDEN_NAMES
-    assert not (name.startswith("models/") and stem in ("yolo", "common")), "old YOLO pickles name such modules"
+def test_no_file_is_called_utils_common_or_the_like():
+    """Nor, in models/, yolo: old YOLO pickles name such modules."""
+    assert [name for name in SOURCES if Path(name).stem in FORBIDDEN_NAMES] == []
+    assert [name for name in SOURCES if name.startswith("models/") and Path(name).stem == "yolo"] == []
 
 
 def test_the_database_migrations_are_a_single_chain():
@@ -272,28 +303,35 @@ def test_the_database_migrations_are_a_single_chain():
     assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_text_has_the_singular_or_plural_of_its_count(name):
-    texts = (node.value for node in ast.walk(TREES[name]) if isinstance(node, ast.Constant))
-    assert [text for text in texts if isinstance(text, str) and re.search(r"[a-z]\((s|es|ies)\)", text)] == []
+def test_every_text_has_the_singular_or_plural_of_its_count():
+    def undecided(name: str) -> Iterator[str]:
+        texts = (node.value for node in ast.walk(tree_of(name)) if isinstance(node, ast.Constant))
+        yield from (text for text in texts if isinstance(text, str) and re.search(r"[a-z]\((s|es|ies)\)", text))
+
+    assert faults_of(undecided) == []
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if name.startswith("node/") and "/migrations/" not in name])
-def test_a_state_is_changed_only_by_the_functions_that_check_transitions(name):
+def test_a_state_is_changed_only_by_the_functions_that_check_transitions():
     """`row.state = …` is `moved(…)`, and no UPDATE sets a state but `moving(…)`."""
-    for node in ast.walk(TREES[name]):
-        match node:
-            case ast.Assign(targets=[ast.Attribute(attr="state")], value=value):
-                by = ast.unparse(value.func) if isinstance(value, ast.Call) else ast.unparse(value)
-                assert by == "moved", f"{name}:{node.lineno} sets a state to {by}"
-            case ast.Call(func=ast.Attribute(attr="values"), keywords=keywords, args=arguments):
-                named = {keyword.arg for keyword in keywords}
-                named |= {
-                    ast.unparse(key)
-                    for argument in arguments
-                    if isinstance(argument, ast.Dict)
-                    for key in argument.keys
-                    if key
-                }
-                set_here = {key for key in named if key and key.strip("'").rpartition(".")[2] == "state"}
-                assert not set_here, f"{name}:{node.lineno} sets a state in an UPDATE"
+
+    def set_here(name: str) -> Iterator[str]:
+        for node in ast.walk(tree_of(name)):
+            match node:
+                case ast.Assign(targets=[ast.Attribute(attr="state")], value=value):
+                    by = ast.unparse(value.func) if isinstance(value, ast.Call) else ast.unparse(value)
+                    if by != "moved":
+                        yield f"line {node.lineno} sets a state to {by}"
+                case ast.Call(func=ast.Attribute(attr="values"), keywords=keywords, args=arguments):
+                    named = {keyword.arg or "" for keyword in keywords}
+                    named |= {
+                        ast.unparse(key)
+                        for argument in arguments
+                        if isinstance(argument, ast.Dict)
+                        for key in argument.keys
+                        if key
+                    }
+                    if any(key.strip("'").rpartition(".")[2] == "state" for key in named):
+                        yield f"line {node.lineno} sets a state in an UPDATE"
+
+    in_node = (name for name in SOURCES if name.startswith("node/") and "/migrations/" not in name)
+    assert faults_of(set_here, in_node) == []
