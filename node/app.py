@@ -75,6 +75,7 @@ from node.service import Loop, Service, Tick
 from node.store.advisory import lock_in_transaction
 from node.store.clock import ClockWatch, follow, resume, steady
 from node.store.database import Sessions, open_database, read_only, sessions_of
+from node.store.database_clock import NodeClock, node_clock
 from node.store.events import StudyEvent, Subscriber, left_behind, notices_wait, subscribe
 from node.store.installation import belongs_here, identity_of
 from node.store.locks import TICKS, Locks
@@ -112,6 +113,7 @@ class _Process:
     Attributes:
         name: no other process of the node has it; "" with SQLite, where each part runs in one process.
         parts: what it does.
+        now: UTC seconds since the epoch, by the node's clock.
     """
 
     name: str
@@ -120,6 +122,7 @@ class _Process:
     sessions: Sessions
     locks: Locks
     device: Device
+    now: NodeClock
 
     def worker(self, part: Part) -> str:
         """The name in leases of what it does."""
@@ -146,15 +149,16 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
         raise BundleError("\n".join(problems))
     locks = Locks(sessions)
     name = process_name(socket.gethostname(), uuid4()) if locks.are_shared else ""
-    process = _Process(name, parts, settings, sessions, locks, _device(settings))
+    now = node_clock(sessions, time.time, steady)
+    process = _Process(name, parts, settings, sessions, locks, _device(settings), now)
     with sessions.begin() as session:
         belongs_here(session, process.device.identity, settings.data_dir)
     if name:
         locks.take(life_of(name))
         log.info("among the processes of the node this one is %s", name)
     _clean_up(process)
-    commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
-    audit = Recording(settings, sessions, parts, process.alone(TICKS), time.time)
+    commitments = {to.name: _commitment(to, process) for to in committing(settings)}
+    audit = Recording(settings, sessions, parts, process.alone(TICKS), now)
     loops = _loops(process, commitments, bundle, audit.refusals)
     if audit.sends:
         loops.append(Loop("audit trail to syslog", audit.send))
@@ -166,7 +170,7 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
         if Part.RECEIVE in parts:
             limits = SenderLimits(settings.senders, space)
             listener = _listener(process, limits, list(commitments.values()), descriptors, audit.refusals)
-            ticks.append(Tick("limits of senders", LIMITS_EVERY_S, lambda: limits.store(sessions, time.time())))
+            ticks.append(Tick("limits of senders", LIMITS_EVERY_S, lambda: limits.store(sessions, now())))
     service = Service(
         listener,
         loops,
@@ -192,7 +196,7 @@ def _reference(settings: Settings, bundle: Bundle) -> Reference | None:
 
 def _clean_up(process: _Process) -> None:
     """Cleans up after processes that were killed: gives back their leases, and deletes incomplete files."""
-    settings, now = process.settings, time.time()
+    settings, now = process.settings, process.now()
     with process.sessions.begin() as session:
         lock_in_transaction(session, "cleaning up")  # several processes may start at the same time
         for part in WORKERS.keys() & process.parts:
@@ -216,10 +220,11 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
     loops = []
     if process.name:
         loops.append(Loop("the life of this process", partial(_stay_known, process)))
+        loops.append(Loop("the database's clock", process.now.follow))
     if Part.READ in parts:
         worker = process.worker(Part.READ)
         supervisor = ReaderSupervisor(
-            run_reader, (settings, worker), process.sessions, worker, time.time, decodes=settings.reads_here
+            run_reader, (settings, worker), process.sessions, worker, process.now, decodes=settings.reads_here
         )
         loops.append(Loop("reader", supervisor.run))
     if Part.REPORT in parts:
@@ -230,10 +235,10 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
             loops.append(Loop(f"delivery to {destination.name}", deliverer.run))
         loops += [Loop(f"webhook {webhook.name}", _teller(webhook, process).run) for webhook in settings.webhooks]
     if Part.RECEIVE in parts and (far := far_side(settings.archive)) is not None:
-        copier = Copier(far, process.sessions, settings.data_dir, time.time, process.alone("copies"))
+        copier = Copier(far, process.sessions, settings.data_dir, process.now, process.alone("copies"))
         loops.append(Loop("copies", copier.run))
     if Part.RECEIVE in parts and settings.hl7.port is not None:
-        loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, process.sessions, refusals).run))
+        loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, process, refusals).run))
     if Part.WEB in parts and settings.web.port is not None:
         loops.append(Loop("web page", WebSupervisor(run_web, (settings,), steady).run))
     return loops
@@ -256,7 +261,7 @@ def _reporter(process: _Process, bundle: Bundle) -> Reporter:
         device=process.device,
         worker=process.worker(Part.REPORT),
         lease_s=settings.reader.lease_s,
-        now=time.time,
+        now=process.now,
         recall_threshold=settings.birads.recall_threshold,
         coded_category=settings.birads.coded_category,
         reference=_reference(settings, bundle),
@@ -270,7 +275,7 @@ def _ticks(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
     if Part.REPORT not in process.parts:
         return []
     settings, sessions, alone = process.settings, process.sessions, process.alone(TICKS)
-    close = partial(_close, sessions, _ladder(settings), ClockWatch(time.time, steady), alone)
+    close = partial(_close, process, _ladder(settings), ClockWatch(process.now, steady), alone)
     ticks = [Tick("closing", CLOSING_EVERY_S, close)]
     if process.name:
         ended = Ended(process.locks, process.name, steady)
@@ -286,7 +291,7 @@ def _ticks(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
                 data_dir=settings.data_dir,
                 device=process.device,
                 bundle=bundle,
-                now=time.time,
+                now=process.now,
             )
             ticks.append(Tick(f"rejection notes to {destination.name}", REJECTING_EVERY_S, _if(alone, writer.run)))
     counts = {
@@ -295,12 +300,12 @@ def _ticks(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
         if sender.find_host is not None and sender.find_port is not None
     }
     if settings.mail.host is not None:
-        ticks.append(Tick("mails", MAILING_EVERY_S, _if(alone, Digest(settings, sessions, time.time).run)))
+        ticks.append(Tick("mails", MAILING_EVERY_S, _if(alone, Digest(settings, sessions, process.now).run)))
     if settings.tracing.endpoint is not None:
-        traces = Traces(settings.tracing.endpoint, sessions, time.time())
-        ticks.append(Tick("traces", TRACING_EVERY_S, partial(_trace, traces, alone)))
+        traces = Traces(settings.tracing.endpoint, sessions, process.now())
+        ticks.append(Tick("traces", TRACING_EVERY_S, partial(_trace, traces, alone, process.now)))
     if counts:
-        ticks.append(Tick("asking", ASKING_EVERY_S, _if(alone, partial(_ask, sessions, counts, settings))))
+        ticks.append(Tick("asking", ASKING_EVERY_S, _if(alone, partial(_ask, process, counts))))
     return ticks
 
 
@@ -312,16 +317,16 @@ def _if(alone: Callable[[], bool], run: Callable[[], object]) -> Callable[[], No
     return when_alone
 
 
-def _trace(traces: Traces, alone: Callable[[], bool]) -> None:
+def _trace(traces: Traces, alone: Callable[[], bool], now: NodeClock) -> None:
     if alone():
-        traces.send(time.time())
+        traces.send(now())
     else:
-        traces.pass_over(time.time())  # another process sends them
+        traces.pass_over(now())  # another process sends them
 
 
 def _give_back_of_the_ended(process: _Process, ended: Ended) -> None:
     with process.sessions.begin() as session:
-        give_back_of_the_ended(session, ended, time.time())
+        give_back_of_the_ended(session, ended, process.now())
 
 
 def _space_ticks(process: _Process, space: Space) -> list[Tick]:
@@ -342,8 +347,8 @@ def _space_ticks(process: _Process, space: Space) -> list[Tick]:
         if settings.receiver.quota_mb is not None:
             ticks.append(Tick("measuring", MEASURING_EVERY_S, partial(run, space.measure)))
         with read_only(process.sessions) as session:
-            doubt = ClockDoubt(ClockWatch(time.time, steady), quiet_for_days(session, time.time()))
-        purge = Purge(process.sessions, settings, time.time, space.free, retention(), space.gave_back, doubt.why)
+            doubt = ClockDoubt(ClockWatch(process.now, steady), quiet_for_days(session, process.now()))
+        purge = Purge(process.sessions, settings, process.now, space.free, retention(), space.gave_back, doubt.why)
         if settings.retention.is_on:
             ticks.append(Tick("retention", PURGING_EVERY_S, partial(run, purge.by_age)))
         if settings.retention.purge_below_free_mb is not None:
@@ -368,7 +373,7 @@ def _listener(
     at_once = min(limits.max_associations, associations_for(descriptors))
     if at_once < limits.max_associations:
         log.warning("only %d associations at the same time: too few file descriptors (ulimit -n)", at_once)
-    remove_leftovers_of_processes(settings.data_dir / INCOMING, process.locks, time.time())
+    remove_leftovers_of_processes(settings.data_dir / INCOMING, process.locks, process.now())
     receiving = Receiving(
         sessions,
         settings.data_dir,
@@ -379,7 +384,7 @@ def _listener(
             max_image_pixels=limits.max_image_pixels,
         ),
         frozenset(sender.ae_title for sender in settings.senders if sender.reads_secondary_capture),
-        time.time,
+        process.now,
         partial(route, settings.routes),
         settings.senders,
         process.locks,
@@ -392,7 +397,7 @@ def _listener(
         limits.ae_title,
         limits.host,
         limits.port,
-        callers(settings, time.time),
+        callers(settings, process.now),
         receiving.incoming,
         receiving,
         ListenerLimits(
@@ -404,23 +409,24 @@ def _listener(
             max_image_bytes=limits.max_image_mb * MB,
         ),
         partial(_take_commitment_report, commitments) if commitments else None,
-        partial(_enter_refused_classes, sessions),
+        partial(_enter_refused_classes, process),
         by_tls=tls_address(limits.tls),
         tell_refused=refusals.note,
         at_limit=of_senders.at_association_limit,
     )
 
 
-def _enter_refused_classes(sessions: Sessions, calling_ae_title: str, sop_class_uids: Sequence[str]) -> None:
-    enter_refused_classes(sessions, calling_ae_title, sop_class_uids, time.time())
+def _enter_refused_classes(process: _Process, calling_ae_title: str, sop_class_uids: Sequence[str]) -> None:
+    enter_refused_classes(process.sessions, calling_ae_title, sop_class_uids, process.now())
 
 
 def _take_commitment_report(commitments: Sequence[Commitment], report: CommitmentReport) -> bool:
     return any(commitment.take_report(report) for commitment in commitments)
 
 
-def _hl7_listener(port: int, settings: Settings, sessions: Sessions, refusals: Refusals) -> MllpListener:
-    intake = Hl7Intake(sessions, settings.data_dir, settings.hl7, time.time, tell_refused=refusals.note)
+def _hl7_listener(port: int, process: _Process, refusals: Refusals) -> MllpListener:
+    settings = process.settings
+    intake = Hl7Intake(process.sessions, settings.data_dir, settings.hl7, process.now, tell_refused=refusals.note)
     intake.hosts.watch(settings.hl7.sender_hosts)
     return MllpListener(
         listen(settings.hl7.host, port),
@@ -438,19 +444,19 @@ def _ladder(settings: Settings) -> Ladder:
     return Ladder(closing.four_views_quiet_s, closing.quiet_s, closing.deadline_s)
 
 
-def _close(sessions: Sessions, ladder: Ladder, clock: ClockWatch, alone: Callable[[], bool]) -> None:
+def _close(process: _Process, ladder: Ladder, clock: ClockWatch, alone: Callable[[], bool]) -> None:
     is_alone = alone()
     if moved := clock.set_by():
         if is_alone:
-            with sessions.begin() as session:
-                follow(session, moved, time.time(), clock.since_s())
+            with process.sessions.begin() as session:
+                follow(session, moved, process.now(), clock.since_s())
         clock.accept(moved)
     if is_alone:
-        close_complete(sessions, ladder, time.time())
+        close_complete(process.sessions, ladder, process.now())
 
 
-def _ask(sessions: Sessions, counts: dict[str, Count], settings: Settings) -> None:
-    ask_sources(sessions, counts, settings.closing.four_views_quiet_s, time.time())
+def _ask(process: _Process, counts: dict[str, Count]) -> None:
+    ask_sources(process.sessions, counts, process.settings.closing.four_views_quiet_s, process.now())
 
 
 def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
@@ -458,14 +464,14 @@ def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
     return partial(count_instances, Peer(sender.ae_title, host, port, 10, settings.receiver.ae_title, tls=tls))
 
 
-def _commitment(destination: DicomDestination, settings: Settings, sessions: Sessions) -> Commitment:
+def _commitment(destination: DicomDestination, process: _Process) -> Commitment:
     return Commitment(
         name=destination.name,
-        request=commitment_request(destination, settings.receiver.ae_title),
+        request=commitment_request(destination, process.settings.receiver.ae_title),
         policy=_policy(destination),
         timeout_s=destination.commitment_timeout_s,
-        sessions=sessions,
-        now=time.time,
+        sessions=process.sessions,
+        now=process.now,
         new_uid=partial(generate_uid, prefix=None),
     )
 
@@ -482,7 +488,7 @@ def _teller(webhook: Webhook, process: _Process) -> Teller:
         sessions=process.sessions,
         installation=process.device.identity,
         page=process.settings.web.address,
-        now=time.time,
+        now=process.now,
         alone=process.alone(f"webhook {webhook.name}"),
     )
 
@@ -498,7 +504,7 @@ def _deliverer(destination: AnyDestination, process: _Process, commitment: Commi
         policy=_policy(destination),
         sessions=process.sessions,
         data_dir=process.settings.data_dir,
-        now=time.time,
+        now=process.now,
         commitment=commitment,
         window=window(destination),
         recipient=recipient(destination, process.settings.receiver.ae_title),

@@ -75,8 +75,8 @@ def database(settings: Settings) -> CheckResult:
 
 
 def database_clock(settings: Settings, now: Callable[[], float]) -> CheckResult:
-    """Whether this machine's clock is that of the database's: leases and waits are times of the machine that writes
-    them, so that the machines of a node must have one time. For PostgreSQL.
+    """Whether this machine's clock is that of the database's, by which the processes of a node go; commands and the
+    times in logs are by the machine's. For PostgreSQL.
 
     Args:
         now: UTC seconds since the epoch, by this machine's clock.
@@ -98,8 +98,8 @@ def database_clock(settings: Settings, now: Callable[[], float]) -> CheckResult:
     if abs(ahead) <= CLOCKS_APART_S:
         return CheckResult("clock", True, f"at most {CLOCKS_APART_S:.0f} s from the database's")
     says = (
-        f"this machine's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's: set both by NTP,"
-        " since leases and waits are times of the machine that writes them"
+        f"this machine's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's, by which the"
+        " node goes: set both by NTP"
     )
     return CheckResult("clock", True, says, warns=True)
 

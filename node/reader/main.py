@@ -13,7 +13,9 @@ from config.settings import Settings
 from node.bundles import open_bundle
 from node.logs import set_up_logging
 from node.reader.process import DeviceFailed
-from node.store.database import open_database, sessions_of
+from node.store.clock import steady
+from node.store.database import Sessions, open_database, sessions_of
+from node.store.database_clock import NodeClock, node_clock
 
 
 def run_reader(settings: Settings, worker: str) -> None:
@@ -36,8 +38,9 @@ def _read_here(settings: Settings, worker: str) -> None:
     from node.reader.loading import load
 
     loaded = load(open_bundle(settings), settings.reader, settings.receiver.max_image_pixels)
+    sessions = sessions_of(open_database(settings.database))
     reader = ImageReader(
-        sessions=sessions_of(open_database(settings.database)),
+        sessions=sessions,
         data_dir=settings.data_dir,
         executor=loaded.executor,
         worker=worker,
@@ -47,7 +50,7 @@ def _read_here(settings: Settings, worker: str) -> None:
             lease_s=settings.reader.lease_s,
             gather_s=loaded.gather_s,
         ),
-        now=time.time,
+        now=_clock(sessions),
     )
     try:
         reader.run(threading.Event())
@@ -59,10 +62,18 @@ def _read_on_a_cluster(settings: Settings, worker: str) -> None:
     """This process decodes nothing and has no models: it hands the images to actors on the cluster."""
     from node.reader.cluster.pool import ActorPool
 
+    sessions = sessions_of(open_database(settings.database))
     ActorPool(
         settings=settings,
         bundle=open_bundle(settings),
-        sessions=sessions_of(open_database(settings.database)),
+        sessions=sessions,
         worker=worker,
-        now=time.time,
+        now=_clock(sessions),
     ).run(threading.Event())
+
+
+def _clock(sessions: Sessions) -> NodeClock:
+    """The node's clock, which a thread keeps right until this process ends."""
+    clock = node_clock(sessions, time.time, steady)
+    threading.Thread(target=clock.follow, args=(threading.Event(),), name="the database's clock", daemon=True).start()
+    return clock

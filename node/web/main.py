@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from types import FrameType
 
 from config.settings import Settings
 from node.logs import set_up_logging
+from node.store.clock import steady
 from node.store.database import open_queue
+from node.store.database_clock import node_clock
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +29,9 @@ def run_web(settings: Settings) -> None:
     if web.port is None:
         raise ValueError("web.port is not set")
     sessions = open_queue(settings.database)
-    application = build_application(settings, sessions, time.time)
+    clock = node_clock(sessions, time.time, steady)
+    threading.Thread(target=clock.follow, args=(threading.Event(),), name="the database's clock", daemon=True).start()
+    application = build_application(settings, sessions, clock)
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -62,10 +62,12 @@ class RunningNode:
         database_url: str | None = None,
         data_dir: Path | None = None,
         only: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """`settings` is TOML without data_dir and the receiver's port; a [receiver] table must come last in it.
         `script` runs the command line in place of `python -m node`. `database_url`: of the queue, and `data_dir`, if
-        they are not the node's usual ones. `only`: the parts that it runs, if not all."""
+        they are not the node's usual ones. `only`: the parts that it runs, if not all. `environment`: variables
+        beside those of the tests."""
         self._program = [sys.executable, *(["-m", "node"] if script is None else [script])]
         self.folder = folder
         self._held = ExitStack()
@@ -74,6 +76,7 @@ class RunningNode:
         self.log = folder / "node.log"
         self.data_dir = data_dir or folder / "data"
         self._only = only
+        self._environment = {**os.environ, **(environment or {})}
         folder.mkdir(parents=True, exist_ok=True)
         self._database_url = database_url or f"sqlite:///{self.data_dir / 'queue.sqlite'}"
         queue = f'database_url = "{database_url}"\n' if database_url is not None else ""
@@ -93,6 +96,7 @@ class RunningNode:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                env=self._environment,
             )
         if not self._only or "receive" in self._only:
             eventually("the node listens", self._listens)
