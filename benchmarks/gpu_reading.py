@@ -47,6 +47,7 @@ from models.phantom.exam import Prevalence, draw_exam
 from models.pipeline import Pipeline
 from models.types.mammogram import Mammogram
 from models.types.reading import ImageReading
+from node.archive.digests import ArchivedFile
 from node.demo.studies import CasesMissing, find_cases, make_studies
 from node.folder.reading import FolderLimits, FolderReading
 from node.reader.decoding import DecoderPool
@@ -231,12 +232,12 @@ def with_decoding(pipeline: Pipeline, files: Sequence[Path], batch: int, seconds
     """Decoded in processes beside, the next batch while a batch is read, as the reader does."""
     pool = DecoderPool(min(batch, len(os.sched_getaffinity(0))), 100_000_000, attempts=1, timeout_s=600)
     endless = cycle(files)
-    following = [pool.begin(file) for file in islice(endless, batch)]
+    following = [pool.begin(ArchivedFile(file)) for file in islice(endless, batch)]
     for image in following:  # the processes have started then
         image()
     images, began = 0, time.perf_counter()
     while not images or time.perf_counter() - began < seconds:
-        current, following = following, [pool.begin(file) for file in islice(endless, batch)]
+        current, following = following, [pool.begin(ArchivedFile(file)) for file in islice(endless, batch)]
         images += len(pipeline.read([image() for image in current]))
     [image() for image in following]  # decoded within the measured time: each round has as many as it reads
     return {"studies an hour": 3600 * images / VIEWS / (time.perf_counter() - began)}

@@ -49,6 +49,7 @@ from sqlalchemy import Engine, Select, event, func, select, update
 
 from config.settings import load
 from models.types.mammogram import Mammogram
+from node.archive.digests import ArchivedFile
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
 from node.demo.studies import find_cases
@@ -175,11 +176,11 @@ class KnownCost:
     reading: Any
     ahead = False
 
-    def begin(self, paths: Sequence[Path]) -> Outcomes:
+    def begin(self, files: Sequence[ArchivedFile]) -> Outcomes:
         def outcomes(on_reading: OnReading) -> Iterator[tuple[int, Outcome]]:
-            on_reading(range(len(paths)))
-            time.sleep(IMAGE_S * len(paths))
-            for place in range(len(paths)):
+            on_reading(range(len(files)))
+            time.sleep(IMAGE_S * len(files))
+            for place in range(len(files)):
                 yield place, Read(self.reading)
 
         return outcomes

@@ -8,6 +8,7 @@ import mmap
 import os
 import tempfile
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 from pydicom import Dataset
@@ -64,7 +65,7 @@ class IncomingFile:
         self._block = memoryview(mmap.mmap(-1, BLOCK))  # aligned to a memory page, as O_DIRECT requires
         self._filled = 0
         self._written = 0
-        self._checksum = xxh3_64()
+        self._checksum, self._digest = xxh3_64(), sha256()
         self._max_bytes = max_bytes
         self._descriptor: int | None = None
         self._direct = False
@@ -72,6 +73,11 @@ class IncomingFile:
         if refused is None:
             self._create(folder)
         self.write(head)
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes that were received so far, in hexadecimal; after `finish` without a fault, of the file."""
+        return self._digest.hexdigest()
 
     def room(self, size: int) -> memoryview:
         """The part of the buffer for the next bytes: at least 1 and at most `size` bytes."""
@@ -84,6 +90,7 @@ class IncomingFile:
         end = self._filled + size
         if self.fault is None:
             self._checksum.update(self._block[self._filled : end])
+            self._digest.update(self._block[self._filled : end])
         self._filled = end
 
     def write(self, data: bytes | memoryview) -> None:

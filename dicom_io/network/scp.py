@@ -55,6 +55,7 @@ class ReceivedFile:
         peer: the sender's IP address.
         sop_class_uid, sop_instance_uid, transfer_syntax_uid: as the request states them, unchecked.
         priority: MEDIUM, HIGH or LOW (PS3.7 table 9.3-1); MEDIUM if the request states no other.
+        sha256: of the file, in hexadecimal; None: not known.
         user: that the sender proved to act for; "" if none was demanded.
     """
 
@@ -65,6 +66,7 @@ class ReceivedFile:
     sop_instance_uid: str
     transfer_syntax_uid: str
     priority: int = MEDIUM
+    sha256: str | None = None
     user: str = ""
 
 
@@ -336,7 +338,7 @@ class Listener:
                 file.finish()
                 if file.fault is not None and file.fault.status is Status.NO_STORAGE:
                     log.error("an instance was not taken: %s", file.fault.comment)
-                answer = file.fault or self._accept(event)
+                answer = file.fault or self._accept(event, file.sha256)
             except Exception as error:  # noqa: BLE001 - an error of the node: the sender gets a failure
                 answer = Answer(Status.PROCESSING_FAILURE, "a fault of the node's own: its log says more")
                 # The place of the error only: its message may contain patient data.
@@ -349,7 +351,7 @@ class Listener:
             response.ErrorComment = answer.comment
         return response
 
-    def _accept(self, event: evt.Event) -> Answer:
+    def _accept(self, event: evt.Event, sha256: str) -> Answer:
         request, context = cast(C_STORE, event.request), event.context
         if request.AffectedSOPClassUID != context.abstract_syntax:
             return Answer(Status.DOES_NOT_MATCH, "SOP class is not that of the presentation context")
@@ -362,6 +364,7 @@ class Listener:
                 sop_instance_uid=str(request.AffectedSOPInstanceUID),
                 transfer_syntax_uid=str(context.transfer_syntax),
                 priority=int(request.Priority),
+                sha256=sha256,
                 user=cast(StreamingDIMSE, event.assoc.dimse).user,
             )
         )

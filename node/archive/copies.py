@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from node.archive.digests import ArchivedFile
 from node.archive.far_side import FarSide, FarSideFailed
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
@@ -42,7 +43,7 @@ class Copier:
     _lost: set[str] = field(default_factory=set, init=False)
     """Paths of files that are gone, as the log said once; each is looked for again each time."""
     _unreadable: dict[str, float] = field(default_factory=dict, init=False)
-    """Paths of files that cannot be read, and when each is tried again."""
+    """Paths of files that cannot be read, or are not as they were received, and when each is tried again."""
 
     def run(self, stop: threading.Event) -> None:
         """Copies until `stop` is set. While the far side fails, it waits twice as long each time."""
@@ -72,13 +73,20 @@ class Copier:
         self._lost = {path for path in self._lost if not (self.data_dir / path).exists()}
         self._unreadable = {path: until for path, until in self._unreadable.items() if self.now() < until}
         aside = self._lost | self._unreadable.keys()
-        waiting = select(Instance.id, Instance.path).where(*_UNCOPIED, Instance.path.not_in(aside))
+        waiting = select(Instance.id, Instance.path, Instance.sha256).where(*_UNCOPIED, Instance.path.not_in(aside))
         with read_only(self.sessions) as session:
             found = session.execute(waiting.order_by(Instance.id).limit(AT_ONCE)).all()
-        for tried, (number, path) in enumerate(found):
+        for tried, (number, path, sha256) in enumerate(found):
             if stop is not None and stop.is_set():
                 return tried
             try:
+                if not ArchivedFile(self.data_dir / path, sha256).is_intact:
+                    log.error(
+                        "instance %d: its file was changed since it came, and was not copied to the far side",
+                        number,
+                    )
+                    self._unreadable[path] = self.now() + LONGEST_WAIT_S
+                    continue
                 self.far.put(self.data_dir / path, path)
             except FileNotFoundError:
                 log.warning("instance %d: its file is gone, and was not copied to the far side", number)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from dicom_io.durable import make_folder, sync_folder
 from models.errors import UserError
 from models.types.words import counted
+from node.archive.digests import ArchivedFile
 from node.archive.far_side import FarSide, NotThere
 from node.archive.layout import FETCHING
 from node.archive.lock import AlreadyRunning, only_one
@@ -33,6 +34,10 @@ class NoSuchStudy(UserError):
     """The queue has no study of this number."""
 
 
+class DamagedCopy(UserError):
+    """A copy is not what was received."""
+
+
 def recall(sessions: Sessions, data_dir: Path, far: FarSide, study_id: int, by: Actor, now: float) -> int:
     """Brings back the received files of a study that retention deleted, from their copies: all of them, or none if it
     fails or is killed; returns their number. They are kept from `now` (UTC seconds since the epoch) on as those of a
@@ -42,7 +47,7 @@ def recall(sessions: Sessions, data_dir: Path, far: FarSide, study_id: int, by: 
         by: who wants it.
 
     Raises:
-        FarSideFailed, NotThere
+        FarSideFailed, NotThere, DamagedCopy
         NoSuchStudy
         AlreadyRunning: another process fetches.
     """
@@ -50,12 +55,16 @@ def recall(sessions: Sessions, data_dir: Path, far: FarSide, study_id: int, by: 
     with read_only(sessions) as session:
         if session.get(Study, study_id) is None:
             raise NoSuchStudy(f"There is no study {study_id}: `mammo-node status` shows their numbers.")
-        wanted = session.execute(select(Instance.id, Instance.path).where(*purged).order_by(Instance.id)).all()
+        columns = Instance.id, Instance.path, Instance.sha256
+        rows = session.execute(select(*columns).where(*purged).order_by(Instance.id)).all()
+    wanted = [(number, path) for number, path, _ in rows]
     if not wanted:
         return 0
     with _fetching(data_dir) as folder:
-        for number, path in wanted:
+        for number, path, sha256 in rows:
             far.get(path, folder / str(number))
+            if not ArchivedFile(folder / str(number), sha256).is_intact:
+                raise DamagedCopy(f"The copy of instance {number} is not what was received: nothing is brought back.")
         came = None
         while came is None:
             _name(sessions, study_id, [path for _, path in wanted])
@@ -103,20 +112,24 @@ def _put_back(
 
 def fetch_missing(sessions: Sessions, data_dir: Path, far: FarSide) -> Iterator[tuple[int, bool]]:
     """Brings back the files of copied instances that are not in the data folder, but of those that retention
-    deleted; yields each instance's row number, and whether its copy was there.
+    deleted; yields each instance's row number, and whether its copy was there, and is what was received.
 
     Raises:
         FarSideFailed
         AlreadyRunning: another process fetches.
     """
     with _fetching(data_dir) as folder:
-        for number, study_id, path in _copied(sessions):
+        for number, study_id, path, sha256 in _copied(sessions):
             if (data_dir / path).exists():
                 continue
             fetched = folder / str(number)
             try:
                 far.get(path, fetched)
             except NotThere:
+                yield number, False
+                continue
+            if not ArchivedFile(fetched, sha256).is_intact:
+                fetched.unlink()
                 yield number, False
                 continue
             with sessions.begin() as session:
@@ -126,11 +139,11 @@ def fetch_missing(sessions: Sessions, data_dir: Path, far: FarSide) -> Iterator[
             yield number, True
 
 
-def _copied(sessions: Sessions) -> Iterator[tuple[int, int, str]]:
-    """The copied instances that are not purged: id, study and path. No transaction is open while they are fetched,
+def _copied(sessions: Sessions) -> Iterator[tuple[int, int, str, str | None]]:
+    """The copied instances that are not purged: id, study, path and SHA-256. No transaction is open while they are fetched,
     which may take days: PostgreSQL could remove no old rows meanwhile, and SQLite's write-ahead log would grow."""
     here = Instance.copied_at.is_not(None), Instance.purged_at.is_(None)
-    copied = select(Instance.id, Instance.study_id, Instance.path).where(*here).order_by(Instance.id)
+    copied = select(Instance.id, Instance.study_id, Instance.path, Instance.sha256).where(*here).order_by(Instance.id)
     after = 0
     while True:
         with read_only(sessions) as session:

@@ -1,4 +1,4 @@
-"""`mammo-node archive`: the copies of received instances on the far side of the archive."""
+"""`mammo-node archive`: received instances as they are kept, and their copies on the far side of the archive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile, open_queue
 
 archive_commands = typer.Typer(
-    help="The copies of received instances, where archive.copy_to is set.", no_args_is_help=True
+    help="Received instances: whether they are as they came, and their copies (archive.copy_to).", no_args_is_help=True
 )
 
 
@@ -41,7 +41,7 @@ def fetch(
     """Bring back the files of copied instances that are missing in data_dir, for example after a disk was lost; or,
     with --study, the files of a study that retention deleted.
 
-    Exit status 1: some have no copy.
+    Exit status 1: some have no copy, or one that is not what was received.
     """
     from config.settings import load
     from models.types.words import counted
@@ -65,7 +65,46 @@ def fetch(
             lost.append(str(number))
     typer.echo(f"{counted(came, 'file')} brought back from {settings.archive.copy_to}")
     if lost:
-        typer.echo(f"no copy of {counted(len(lost), 'instance')}, in the database as instance {', '.join(lost)}")
+        of = counted(len(lost), "instance")
+        typer.echo(f"no copy, or a damaged one, of {of}, in the database as instance {', '.join(lost)}")
+        raise typer.Exit(1)
+
+
+@archive_commands.command("verify")
+def verify_files(
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Enter the digests of files that have none, from an older version.")
+    ] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Read every received file that is kept, and name those that are not what was received.
+
+    Exit status 1: some are gone, damaged, or cannot be read.
+    """
+    from config.settings import load
+    from models.types.words import counted
+    from node.archive.layout import ARCHIVE
+    from node.archive.verification import enter_damage, kept, verify
+    from node.audit.actors import command_line
+    from node.cli.terminal.progress import progress_bar
+
+    settings = load(config)
+    sessions = open_queue(settings)
+    most, damaged, unknown = kept(sessions), 0, 0
+    with progress_bar("verify") as progress:
+        for done, found in enumerate(verify(sessions, settings.data_dir, complete=complete), start=1):
+            unknown += not found.known
+            if found.fault is not None:
+                damaged += 1
+                why = f": {found.why}" if found.why else ""
+                typer.echo(f"study {found.study}: instance {found.instance}: {found.fault}{why}")
+            progress(done, most, f"{damaged} not as received")
+    typer.echo(f"{counted(most, 'file')} read, {damaged} not as received")
+    if unknown:
+        says = "entered" if complete else "not known: enter them with --complete"
+        typer.echo(f"the digests of {counted(unknown, 'file')} from an older version were {says}")
+    if damaged:
+        enter_damage(sessions, damaged, most, settings.data_dir / ARCHIVE, command_line(), time.time)
         raise typer.Exit(1)
 
 

@@ -18,6 +18,7 @@ from dicom_io.pixels.pixel_element import Span
 from dicom_io.pixels.same_header import has_same_header
 from dicom_io.results.fingerprints import taken_over
 from dicom_io.spacing import spacing_of
+from node.archive.digests import ArchivedFile
 from node.archive.versions import same_bytes, same_file
 from node.delivery.outbox import hold_back_replaced
 from node.intake.same_pixels import PixelComparison
@@ -75,14 +76,15 @@ def correct(
     instance: Instance,
     header: InstanceHeader,
     transfer_syntax_uid: str,
-    path: str,
+    file: ArchivedFile,
     now: float,
     *,
     restated: bool,
     read_again: bool = False,
 ) -> None:
-    """Stores a corrected header; its file is at `path`. The reading is kept because the pixels are the same, unless the
-    image is to be `read_again`: its old file was lost, or the reading depends on a value that was corrected.
+    """Stores a corrected header; the path of its `file` is relative to the data folder. The reading is kept because the
+    pixels are the same, unless the image is to be `read_again`: its old file was lost, or the reading depends on a
+    value that was corrected.
 
     The study is reported again if a value that reports state has changed: `restated`, or a value of the row; or if
     retention had deleted the file and a report since then had to leave the image out. A study whose instances now
@@ -96,7 +98,7 @@ def correct(
         study.last_received_at = max(study.last_received_at, now)  # also of an open study: retention counts from here
     instance.copied_at = instance.purged_at = study.images_purged_at = None
     values = _stated(instance)
-    instance.path = path
+    instance.path, instance.sha256 = str(file.path), file.sha256
     instance.transfer_syntax_uid = transfer_syntax_uid
     instance.series_instance_uid = header.series_instance_uid
     instance.patient_id, instance.patient_birth_date = header.patient_id, header.patient_birth_date

@@ -33,6 +33,7 @@ from dicom_io.pixels.intact import WholeFile, read_whole_file
 from dicom_io.pixels.pixel_element import CutShort
 from dicom_io.segmentations import has_no_frames, read_header
 from node.annotations.received import enter_annotation
+from node.archive.digests import CHANGED, ArchivedFile
 from node.archive.layout import ARCHIVE, INCOMING, QUARANTINE, RECEIVED, archived
 from node.archive.space import MEND, Space
 from node.archive.versions import Version, version_for
@@ -251,6 +252,7 @@ class Receiving:
                 reads_secondary_capture=received.calling_ae_title in self._secondary_capture_from,
                 left_out=left_out,
                 urgency=urgency,
+                sha256=received.sha256,
             )
             self._enter(session, instance, received, content)
             self._audit(session, received, header, instance.study_id, Action.CREATE)
@@ -265,6 +267,8 @@ class Receiving:
             self._correct(received, known, whole, header, version, restated=False)
             return _SUCCESS
         try:
+            if not ArchivedFile(kept, known.sha256).is_intact:
+                raise NotReadable(CHANGED)
             old = read_whole_file(kept, self._limits.max_image_bytes)
         except (NotReadable, FileNotFoundError):
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
@@ -301,7 +305,8 @@ class Receiving:
         path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path, header)
         with self._entering(path, header, is_new=not version.is_there) as session:
             instance = session.get_one(Instance, known.id)
-            correct(session, instance, header, syntax, path, self._now(), restated=restated, read_again=read_again)
+            file = ArchivedFile(Path(path), received.sha256)
+            correct(session, instance, header, syntax, file, self._now(), restated=restated, read_again=read_again)
             self._enter(session, instance, received, content)
             self._audit(session, received, header, instance.study_id, Action.UPDATE)
 

@@ -28,6 +28,7 @@ def register(
     reads_secondary_capture: bool,
     left_out: str = "",
     urgency: Urgency | None = None,
+    sha256: str | None = None,
 ) -> Instance:
     """Stores the row of a new instance, updates its study and queues its reading; within a transaction.
 
@@ -38,6 +39,7 @@ def register(
         reads_secondary_capture: whether secondary captures from this source are mammograms.
         left_out: the reason if a route says that it is not read.
         urgency: that it gives its study; None: it states none.
+        sha256: of the file, in hexadecimal; None: not known.
     """
     study = locked_study(session, header.study_instance_uid, source, now, urgency)
     study.last_received_at = now
@@ -60,6 +62,7 @@ def register(
         path=path,
         received_at=now,
         left_out=bool(left_out) and header.kind.is_image,
+        sha256=sha256,
     )
     session.add(instance)
     session.flush()

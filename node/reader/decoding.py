@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from dicom_io.errors import NotReadable
@@ -19,6 +18,7 @@ from dicom_io.segmentations import read_header
 from models.anatomy.breast import breast_side
 from models.types.mammogram import Mammogram
 from models.types.words import counted
+from node.archive.digests import CHANGED, ArchivedFile
 from node.intake.worker_process import NoAnswer, WorkerProcess
 from node.store.faults import describe_fault, is_passing
 
@@ -34,7 +34,7 @@ class Decoder(Protocol):
     def beside(self) -> bool:
         """Whether it decodes while this process does something else."""
 
-    def begin(self, path: Path) -> Callable[[], Mammogram]:
+    def begin(self, file: ArchivedFile) -> Callable[[], Mammogram]:
         """Begins to decode an image. The function that it returns waits for the image, and raises what `decode`
         raises."""
 
@@ -46,9 +46,9 @@ class DecoderHere:
     max_image_pixels: int
     beside = False
 
-    def begin(self, path: Path) -> Callable[[], Mammogram]:
+    def begin(self, file: ArchivedFile) -> Callable[[], Mammogram]:
         """See the protocol."""
-        return partial(decode, path, self.max_image_pixels)
+        return partial(decode, file, self.max_image_pixels)
 
 
 class DecoderPool:
@@ -69,33 +69,33 @@ class DecoderPool:
         max_image_pixels: int,
         attempts: int,
         timeout_s: float,
-        decoding: Callable[[Path, int], Mammogram] | None = None,
+        decoding: Callable[[ArchivedFile, int], Mammogram] | None = None,
     ) -> None:
         self._max_image_pixels, self._attempts = max_image_pixels, attempts
         self._decoding = decoding or decode
-        self._asked: queue.SimpleQueue[tuple[Path, Future[Mammogram]]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[tuple[ArchivedFile, Future[Mammogram]]] = queue.SimpleQueue()
         for number in range(processes):
             worker = WorkerProcess(_FOR_ANY_IMAGE + _BYTES_PER_SAMPLE * max_image_pixels, timeout_s)
             threading.Thread(target=self._serve, args=(worker,), name=f"decoding-{number}", daemon=True).start()
 
-    def begin(self, path: Path) -> Callable[[], Mammogram]:
+    def begin(self, file: ArchivedFile) -> Callable[[], Mammogram]:
         """See the protocol."""
         image: Future[Mammogram] = Future()
-        self._asked.put((path, image))
+        self._asked.put((file, image))
         return image.result
 
     def _serve(self, worker: WorkerProcess) -> None:
         while True:
-            path, image = self._asked.get()
+            file, image = self._asked.get()
             try:
-                image.set_result(self._decoded(worker, path))
+                image.set_result(self._decoded(worker, file))
             except Exception as fault:  # noqa: BLE001 - raised again where the image is asked for
                 image.set_exception(fault)
 
-    def _decoded(self, worker: WorkerProcess, path: Path) -> Mammogram:
+    def _decoded(self, worker: WorkerProcess, file: ArchivedFile) -> Mammogram:
         for _ in range(self._attempts):
             with suppress(NoAnswer):  # the process is started again for the next attempt
-                return worker.call(self._decoding, path, self._max_image_pixels)
+                return worker.call(self._decoding, file, self._max_image_pixels)
         raise NotReadable(kills_the_reader(self._attempts))
 
 
@@ -104,16 +104,18 @@ def kills_the_reader(attempts: int) -> str:
     return f"unreadable: kills the reader ({counted(attempts, 'attempt')})"
 
 
-def decode(path: Path, max_image_pixels: int) -> Mammogram:
+def decode(file: ArchivedFile, max_image_pixels: int) -> Mammogram:
     """The input of the models for an archived image, with a warning if its laterality looks wrong.
 
     Raises:
-        NotReadable: the file is missing, may not be read, or cannot be decoded.
+        NotReadable: the file is missing, may not be read, was changed since it was received, or cannot be decoded.
         OSError, MemoryError: a temporary fault of the machine (faults.py).
     """
     with archive_faults():
-        image = read_mammogram(path, max_image_pixels)
-        expected = chest_wall_side(read_header(path))
+        if not file.is_intact:
+            raise NotReadable(CHANGED)
+        image = read_mammogram(file.path, max_image_pixels)
+        expected = chest_wall_side(read_header(file.path))
     seen = breast_side(image.pixels)
     if expected is not None and seen is not None and seen != expected:
         warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from models.types.reading import ImageReading
+from node.archive.digests import ArchivedFile
 
 BATCH_ON_A_CPU, BATCH_ON_A_GPU = 1, 16
 """Images of a batch, where the settings do not say how many."""
@@ -66,5 +66,5 @@ class Executor(Protocol):
     def ahead(self) -> bool:
         """Whether it takes one more batch, to decode it, while it reads another."""
 
-    def begin(self, paths: Sequence[Path]) -> Outcomes:
-        """Begins a batch: files of the archive."""
+    def begin(self, files: Sequence[ArchivedFile]) -> Outcomes:
+        """Begins a batch."""

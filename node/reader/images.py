@@ -17,6 +17,7 @@ from dicom_io.durable import write_durably
 from models.readings.reading_json import masks_of, to_json
 from models.types.reading import ImageReading
 from models.types.words import counted
+from node.archive.digests import ArchivedFile
 from node.archive.layout import masks_of_reading
 from node.reader.decoding import kills_the_reader
 from node.reader.executor import Executor, ExecutorLost, Hindered, Outcomes, Read, Unreadable
@@ -131,14 +132,16 @@ class ImageReader:
             claimed += self._claim(missing, untried=True)
         if not claimed:
             return None
-        return _Begun([held for held, _ in claimed], self.executor.begin([path for _, path in claimed]))
+        return _Begun([held for held, _ in claimed], self.executor.begin([file for _, file in claimed]))
 
-    def _claim(self, most: int, untried: bool) -> list[tuple[Claim, Path]]:
+    def _claim(self, most: int, untried: bool) -> list[tuple[Claim, ArchivedFile]]:
         with self.sessions.begin() as session:
             claims = claim(
                 session, JobKind.READ_IMAGE, self.worker, self.now(), self.limits.lease_s, most, untried=untried
             )
-            return [(held, self.data_dir / session.get_one(Instance, held.instance_id).path) for held in claims]
+            images = [session.get_one(Instance, held.instance_id) for held in claims]
+            files = [ArchivedFile(self.data_dir / image.path, image.sha256) for image in images]
+            return list(zip(claims, files, strict=True))
 
     def _read(self, begun: _Begun) -> None:
         def renewed(places: Sequence[int]) -> None:

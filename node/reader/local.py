@@ -12,6 +12,7 @@ from models.pipeline import Pipeline
 from models.protocols import NotFinite, OutOfMemory
 from models.types.mammogram import Mammogram
 from models.types.reading import ImageReading
+from node.archive.digests import ArchivedFile
 from node.reader.decoding import Decoder
 from node.reader.executor import Hindered, OnReading, Outcome, Outcomes, Read, Unreadable
 from node.store.faults import RAISED_AS, describe_fault, is_passing
@@ -46,12 +47,12 @@ class LocalExecutor:
         """See the protocol."""
         return self.decoder.beside
 
-    def begin(self, paths: Sequence[Path]) -> Outcomes:
+    def begin(self, files: Sequence[ArchivedFile]) -> Outcomes:
         """See the protocol."""
-        return partial(self._outcomes, paths, [self.decoder.begin(path) for path in paths])
+        return partial(self._outcomes, files, [self.decoder.begin(file) for file in files])
 
     def _outcomes(
-        self, paths: Sequence[Path], begun: Sequence[Callable[[], Mammogram]], on_reading: OnReading
+        self, files: Sequence[ArchivedFile], begun: Sequence[Callable[[], Mammogram]], on_reading: OnReading
     ) -> Iterator[tuple[int, Outcome]]:
         decoded = []
         for place, image in enumerate(begun):
@@ -63,7 +64,7 @@ class LocalExecutor:
         if decoded:
             for each, outcome in self._read(decoded, on_reading):
                 if isinstance(outcome, Read):
-                    self.on_read(paths[each.place], each.image, outcome.reading)
+                    self.on_read(files[each.place].path, each.image, outcome.reading)
                 yield each.place, outcome
 
     def _decoded(self, place: int, image: Callable[[], Mammogram]) -> _Decoded | Outcome:

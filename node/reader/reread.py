@@ -14,6 +14,7 @@ from models.errors import UserError
 from models.pipeline import Pipeline
 from models.readings.reading_json import from_json, masks_of, to_json
 from models.types.reading import Finding, ImageReading
+from node.archive.digests import ArchivedFile
 from node.archive.layout import masks_of_rereading
 from node.reader.decoding import decode
 from node.retention.told import images_deleted
@@ -93,8 +94,8 @@ def reread(
     """
     revision, rows = _read_before(sessions, data_dir, study_id)
     images = []
-    for number, (row, path) in enumerate(rows, start=1):
-        [reading] = pipeline.read([decode(path, max_image_pixels)])
+    for number, (row, file) in enumerate(rows, start=1):
+        [reading] = pipeline.read([decode(file, max_image_pixels)])
         images.append(replace(row, now=reading))
         on_read(number, len(rows))
     return Rereading(study_id, revision, tuple(images))
@@ -161,7 +162,9 @@ def _reported(session: Session, study_id: int) -> Study:
     return study
 
 
-def _read_before(sessions: Sessions, data_dir: Path, study_id: int) -> tuple[int, Sequence[tuple[Reread, Path]]]:
+def _read_before(
+    sessions: Sessions, data_dir: Path, study_id: int
+) -> tuple[int, Sequence[tuple[Reread, ArchivedFile]]]:
     with read_only(sessions) as session:
         study = _reported(session, study_id)
         rows = []
@@ -171,7 +174,7 @@ def _read_before(sessions: Sessions, data_dir: Path, study_id: int) -> tuple[int
                 rows.append(
                     (
                         Reread(instance.id, instance.laterality, instance.view, before, before),
-                        data_dir / instance.path,
+                        ArchivedFile(data_dir / instance.path, instance.sha256),
                     )
                 )
         if not rows and any(instance.reading is not None for instance in study.instances):

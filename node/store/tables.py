@@ -183,6 +183,8 @@ class Instance(Table):
     """When retention deleted its file in the archive; None: it is there."""
     copied_at: Mapped[float | None]
     """When its file, at `path`, was copied to the far side of the archive (node/archive/copies.py)."""
+    sha256: Mapped[str | None]
+    """Of its file, as it was received, in hexadecimal; None: an older version received it."""
 
     study: Mapped[Study] = relationship(back_populates="instances")
 

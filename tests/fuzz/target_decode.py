@@ -31,6 +31,7 @@ def inputs() -> some.SearchStrategy[bytes]:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
+    from node.archive.digests import ArchivedFile
     from node.reader.decoding import decode
 
     path = folder / "image.dcm"
@@ -38,7 +39,7 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
     def run(data: bytes) -> str:
         path.write_bytes(data)
         try:
-            image = decode(path, 100_000)
+            image = decode(ArchivedFile(path), 100_000)
         except NotReadable:
             return "refused"
         assert 0 <= image.pixels.min() < image.pixels.max() <= 1

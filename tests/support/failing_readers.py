@@ -14,6 +14,7 @@ from simple_models import OneMass, pipeline_of
 
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection
+from node.archive.digests import ArchivedFile
 from node.reader.decoding import DecoderHere, DecoderPool, decode
 from node.reader.images import ImageReader, ReadingLimits
 from node.reader.local import LocalExecutor
@@ -53,9 +54,9 @@ class OnFullDisk(OneMass):
         return super().detect(images)
 
 
-def dies_of_wide(path: Path, max_image_pixels: int) -> Mammogram:
+def dies_of_wide(file: ArchivedFile, max_image_pixels: int) -> Mammogram:
     """A decoder that ends its process for images wider than high."""
-    image = decode(path, max_image_pixels)
+    image = decode(file, max_image_pixels)
     if image.shape[1] > image.shape[0]:
         os._exit(139)
     return image

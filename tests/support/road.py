@@ -18,6 +18,7 @@ from dicom_io.network.priority import MEDIUM
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.results.profiles import MESSAGE_PROFILES, PROFILES
 from models.birads.calibration import Calibration, Level
+from node.archive.digests import digest_of
 from node.delivery.outbox import ResultDestination
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.reader.decoding import DecoderHere
@@ -144,6 +145,7 @@ class Road:
                 header.SOPInstanceUID,
                 header.file_meta.TransferSyntaxUID,
                 priority,
+                digest_of(file),
             )
         )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from config.settings import Reader
 from models.bundles.bundle import find_bundle, read_bundle
 from models.errors import UserError
+from node.archive.digests import ArchivedFile
 from node.logs import place_of, set_up_logging
 from node.reader.cluster.messages import Answer, Broken, Host, NotReady, Ready, told
 from node.reader.memory import keep_freed_memory
@@ -72,7 +73,7 @@ class ReaderActor:
         if self._loaded is None:
             raise RuntimeError("read before load")
         with _in_memory(images) as paths:
-            outcomes = self._loaded.executor.begin(paths)
+            outcomes = self._loaded.executor.begin([ArchivedFile(path) for path in paths])
             with self._turn:
                 return told(list(outcomes(lambda _: None)))
 

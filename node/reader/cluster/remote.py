@@ -11,6 +11,7 @@ from typing import Any
 
 from dicom_io.errors import NotReadable
 from models.types.reading import BundleId
+from node.archive.digests import ArchivedFile
 from node.reader.cluster.messages import Broken, NoAnswer, understood
 from node.reader.decoding import archive_faults
 from node.reader.executor import ExecutorLost, Hindered, OnReading, Outcome, Outcomes, Unreadable
@@ -72,20 +73,20 @@ class RemoteExecutor:
     timeout_s: float
     failures: DeviceFailures
 
-    def begin(self, paths: Sequence[Path]) -> Outcomes:
+    def begin(self, files: Sequence[ArchivedFile]) -> Outcomes:
         """See the protocol."""
-        return partial(self._outcomes, paths, self._asked(paths))
+        return partial(self._outcomes, files, self._asked(files))
 
-    def _asked(self, paths: Sequence[Path]) -> _Asked:
+    def _asked(self, files: Sequence[ArchivedFile]) -> _Asked:
         import ray
 
         places: list[int] = []
         images: list[Any] = []
         here: list[tuple[int, Outcome]] = []
-        for place, path in enumerate(paths):
+        for place, file in enumerate(files):
             try:
                 with archive_faults():
-                    image = ray.put(path.read_bytes())
+                    image = ray.put(file.read())
             except NotReadable as reason:
                 here.append((place, Unreadable(str(reason))))
             except ray.exceptions.ObjectStoreFullError:
@@ -102,7 +103,9 @@ class RemoteExecutor:
         except ray.exceptions.RayError as fault:
             return _Asked(places, None, here, fault)
 
-    def _outcomes(self, paths: Sequence[Path], asked: _Asked, on_reading: OnReading) -> Iterator[tuple[int, Outcome]]:
+    def _outcomes(
+        self, files: Sequence[ArchivedFile], asked: _Asked, on_reading: OnReading
+    ) -> Iterator[tuple[int, Outcome]]:
         yield from asked.here
         if asked.fault is not None:
             raise ExecutorLost("the cluster takes no images", counts=False) from asked.fault
@@ -111,7 +114,7 @@ class RemoteExecutor:
         on_reading(asked.places)
         answer = self._answer(asked.answer)
         if isinstance(answer, Broken):
-            counts = not answer.device or self.failures.blames(paths[place] for place in asked.places)
+            counts = not answer.device or self.failures.blames(files[place].path for place in asked.places)
             raise ExecutorLost(
                 f"the actor {'lost its GPU' if answer.device else 'broke'}: {answer.place}", counts=counts
             )

@@ -14,6 +14,7 @@ from simple_models import OneMass, pipeline_of
 from dicom_io.errors import NotReadable
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection
+from node.archive.digests import ArchivedFile
 from node.demo.studies import DemoStudy
 from node.reader.decoding import DecoderHere, DecoderPool, decode
 from node.reader.local import LocalExecutor
@@ -33,14 +34,16 @@ def on_its_side(file: Path, folder: Path) -> Path:
 def test_a_decoder_that_dies_takes_one_image_with_it(tmp_path: Path, mammogram_study: DemoStudy) -> None:
     first, second, *_ = mammogram_study.files
     pool = DecoderPool(1, MOST_PIXELS, attempts=2, timeout_s=60, decoding=dies_of_wide)
-    waiting = [pool.begin(file) for file in (first, on_its_side(first, tmp_path), tmp_path / "gone", second)]
+    waiting = [
+        pool.begin(ArchivedFile(file)) for file in (first, on_its_side(first, tmp_path), tmp_path / "gone", second)
+    ]
     read, dead, gone, again = waiting
-    assert (read().pixels == decode(first, MOST_PIXELS).pixels).all()
+    assert (read().pixels == decode(ArchivedFile(first), MOST_PIXELS).pixels).all()
     with pytest.raises(NotReadable, match=r"unreadable: kills the reader \(2 attempts\)"):
         dead()
     with pytest.raises(NotReadable, match="its file is gone"):
         gone()
-    assert again().view == decode(second, MOST_PIXELS).view
+    assert again().view == decode(ArchivedFile(second), MOST_PIXELS).view
 
 
 @dataclass(frozen=True)

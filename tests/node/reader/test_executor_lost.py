@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from road import Road
 
+from node.archive.digests import ArchivedFile
 from node.demo.studies import DemoStudy
 from node.reader.executor import ExecutorLost, Outcome, Outcomes
 from node.store.states import JobState
@@ -23,8 +24,8 @@ class Elsewhere:
     ahead: bool = True
     begun: list[int] = field(default_factory=list)
 
-    def begin(self, paths: Sequence[Path]) -> Outcomes:
-        self.begun.append(len(paths))
+    def begin(self, files: Sequence[ArchivedFile]) -> Outcomes:
+        self.begun.append(len(files))
         return self._outcomes
 
     def _outcomes(self, on_reading: Callable[[Sequence[int]], None]) -> Iterator[tuple[int, Outcome]]:

@@ -20,6 +20,7 @@ from dicom_io.pixels.mammogram import read_mammogram
 from dicom_io.segmentations import read_segments
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection
+from node.archive.digests import ArchivedFile
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy
@@ -80,7 +81,7 @@ def test_an_unresponsive_disk_is_never_reported_as_a_damaged_file(tmp_path: Path
 
 def test_a_folder_in_place_of_a_file_is_reported_as_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(NotReadable, match=r"its file in the archive cannot be read, Is a directory"):
-        decode(tmp_path, 1 << 30)
+        decode(ArchivedFile(tmp_path), 1 << 30)
 
 
 def test_an_image_on_an_unresponsive_disk_is_postponed_and_the_others_are_read(

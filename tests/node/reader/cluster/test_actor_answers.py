@@ -13,6 +13,7 @@ from simple_models import BUNDLE, OneMass, pipeline_of
 
 from models.readings.reading_json import masks_of, to_json
 from models.types.reading import BundleId
+from node.archive.digests import ArchivedFile
 from node.demo.studies import DemoStudy
 from node.reader.cluster.messages import NoAnswer, Stored, told, understood
 from node.reader.decoding import DecoderHere
@@ -27,7 +28,7 @@ def outcomes(mammogram_study: DemoStudy, tmp_path_factory: pytest.TempPathFactor
     damaged.write_bytes(b"no image")
     executor = LocalExecutor(pipeline_of(OneMass()), DecoderHere(100_000_000))
     paths: list[Path] = [mammogram_study.files[0], damaged, mammogram_study.files[1]]
-    return list(executor.begin(paths)(lambda _: None))
+    return list(executor.begin([ArchivedFile(path) for path in paths])(lambda _: None))
 
 
 def test_a_reading_comes_over_the_network_as_it_was_made(outcomes: list[tuple[int, Outcome]]) -> None:
