@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import gethostname
 
@@ -23,6 +23,7 @@ from dicom_io.audit.codes import (
     EXPORT,
     INSTANCES_ACCESSED,
     INSTANCES_TRANSFERRED,
+    PATIENT_RECORD,
     QUERY,
     SEARCH_CRITERIA,
     SOURCE,
@@ -40,7 +41,7 @@ from dicom_io.audit.message import (
     study_object,
 )
 from node.audit.actors import Actor, dicom_application, this_process
-from node.store.tables import AuditEvent, Instance, Study
+from node.store.tables import AuditEvent, Instance, ReceivedAssessment, Study
 
 MESSAGES = TypeAdapter(AuditMessage)
 """To and from the rows."""
@@ -225,6 +226,22 @@ def enter_fetched(session: Session, study: Study, by: Actor, source: Recipient, 
     enter(session, AuditMessage(INSTANCES_TRANSFERRED, Action.CREATE, now, who, about))
 
 
+def enter_assessed(
+    session: Session, rows: Sequence[ReceivedAssessment], source: Participant, now: float, message: str = ""
+) -> None:
+    """Patient Record (section A.5.3.13): radiologists' categories of patients were entered. One event for each patient.
+
+    Args:
+        source: who sent them.
+        message: the control ID of the HL7 message (MSH-10), which IHE has in its audit messages; "": it was none.
+    """
+    who = source, this_process(DESTINATION)
+    details = (("MSH-10", message),) if message else ()
+    for patient in sorted({row.patient_id or _patient_of(session, row.study_id) for row in rows}):
+        about = replace(patient_object(patient), details=details)
+        enter(session, AuditMessage(PATIENT_RECORD, Action.UPDATE, now, who, (about,)))
+
+
 def search_of(service: str, criteria: str) -> AuditedObject:
     """A search that is no C-FIND, as an object of a message.
 
@@ -264,9 +281,13 @@ def instances_of(session: Session, study: Study) -> dict[str, int]:
 
 def objects_of(session: Session, study: Study, sop_classes: Mapping[str, int]) -> tuple[AuditedObject, AuditedObject]:
     """A study and its patient, as objects of a message."""
-    first = select(Instance.patient_id).where(Instance.study_id == study.id).order_by(Instance.id).limit(1)
-    patient_id = session.scalar(first) or ""
     return (
         study_object(study.study_instance_uid, sop_classes.items(), _AFFECTED.format(study.id)),
-        patient_object(patient_id),
+        patient_object(_patient_of(session, study.id)),
     )
+
+
+def _patient_of(session: Session, study_id: int | None) -> str:
+    """The patient's ID as a study's first instance states it; "" if there is none."""
+    first = select(Instance.patient_id).where(Instance.study_id == study_id).order_by(Instance.id).limit(1)
+    return session.scalar(first) or ""

@@ -39,13 +39,17 @@ def import_assessments(
     import time
 
     from config.settings import load
+    from dicom_io.audit.codes import SOURCE
     from node.assessments.entered import enter
     from node.assessments.from_csv import read_table
+    from node.audit.actors import command_line
+    from node.audit.events import enter_assessed
 
     settings = load(config)
     table = read_table(file)
     with open_queue(settings).begin() as session:
         entered = enter(session, table.assessments, AssessmentSource.CSV, time.time())
+        enter_assessed(session, entered, command_line().participant(SOURCE), time.time())
         waiting = sum(row.study_id is None for row in entered)
     known = len(table.assessments) - len(entered)
     if as_json:

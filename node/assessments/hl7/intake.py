@@ -17,6 +17,8 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.hl7 import Hl7
+from dicom_io.audit.codes import SOURCE
+from dicom_io.audit.message import Participant
 from dicom_io.durable import write_durably
 from dicom_io.network.host_names import HostNames
 from models.types.birads import AssessmentSource
@@ -25,6 +27,7 @@ from node.archive.layout import HL7_REFUSED
 from node.assessments.entered import enter
 from node.assessments.hl7.message import Message, NoMessage, NotUsable, parse
 from node.assessments.hl7.results import results_of
+from node.audit.events import enter_assessed
 from node.logs import place_of
 from node.store.database import Sessions
 
@@ -81,7 +84,7 @@ class Hl7Intake:
         if message.header.component(11) not in ("", "P"):
             return self._rejected(message, host, "only production messages are accepted (MSH-11 = P)")
         try:
-            return self._entered(message)
+            return self._entered(message, host)
         except NotUsable as fault:
             return self._unusable(message, block, host, str(fault))
         except SQLAlchemyError as fault:
@@ -94,10 +97,14 @@ class Hl7Intake:
         log.warning("HL7 message refused: larger than hl7.max_message_kb")
         return self._acknowledged(None, "AE", "the message is too large (hl7.max_message_kb)")
 
-    def _entered(self, message: Message) -> bytes:
+    def _entered(self, message: Message, host: str) -> bytes:
         results = results_of(message, self.settings)
         with self.sessions.begin() as session:
             entered = enter(session, results.assessments, AssessmentSource.HL7, self.now())
+            # As IHE ITI has it of HL7 messages: the sending facility and application.
+            name = "|".join(message.header.component(field) for field in (4, 3))
+            sender = Participant(name, is_requestor=True, roles=(SOURCE,), address=host)
+            enter_assessed(session, entered, sender, self.now(), message.header.component(10))
         log.info("HL7 message: %s, %d new", counted(len(results.assessments), "assessment"), len(entered))
         return self._acknowledged(message, "AA", results.note)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from audit_messages import assert_valid
 from orthanc import Orthanc, debian_orthanc
 from pydicom import Dataset, dcmread
 from pydicom.uid import JPEG2000Lossless, SegmentationStorage
@@ -129,6 +130,35 @@ def test_a_study_is_pulled_into_the_running_node_as_stored(node, in_orthanc, way
     ran = node.command("pull", "--from", way, *asked)
     assert (ran.returncode, ran.stdout) == (0, "2 of 2 instances arrived at the node\n"), ran.stderr
     assert_in_the_node(node, images, "ORTHANC" if way == "c-move" else "PULLS")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_was_asked_of_whom_and_what_came_is_in_the_audit_trail(node, orthanc, in_orthanc, tmp_path, way):
+    """C-FIND with C-GET, C-FIND with C-MOVE, and QIDO-RS with WADO-RS."""
+    images = in_orthanc(f"AUDIT-{way}")
+    study, source = study_of(images), f"{orthanc.url}/dicom-web" if way == "web" else orthanc.host
+
+    def shown() -> list[str]:
+        lines = node.command("audit", "show", "--xml", "--last", "1000").stdout.splitlines()
+        return [line[line.index("<AuditMessage") :] for line in lines if "<AuditMessage" in line]
+
+    before = len(shown())
+    assert node.command("pull", "--from", way, "--study", study).returncode == 0
+
+    def both() -> list[str] | None:
+        new = [message for message in shown()[before:] if "the command line" in message]
+        found = [message for message in new if 'originalText="Query"' in message or f'="{study}"' in message]
+        return found if len(found) == 2 else None
+
+    asked, fetched = eventually("the trail has the question and what came", both)
+    assert 'originalText="Query"' in asked
+    assert 'originalText="DICOM Instances Transferred"' in fetched
+    assert f'NumberOfInstances="{len(images)}"' in fetched
+    for message in (asked, fetched):
+        assert f'NetworkAccessPointID="{source}"' in message
+    (patient,) = {str(image.PatientID) for image in images.values()}
+    assert f'ParticipantObjectID="{patient}"' in fetched
+    assert_valid([asked, fetched], tmp_path)
 
 
 @pytest.mark.parametrize("way", ["c-get", "web"])

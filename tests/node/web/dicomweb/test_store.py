@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from audit_messages import assert_events_valid, entered
 from browsing import application_of
 from dicomweb_client import DICOMwebClient
 from orthanc import debian_orthanc
@@ -21,6 +22,8 @@ from serving import serving
 
 from config.settings import Settings
 from config.web import Role
+from dicom_io.audit.codes import INSTANCES_TRANSFERRED
+from dicom_io.audit.message import Action
 from dicom_io.errors import NotAccepted
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
 from dicom_io.network.stow import StowDestination
@@ -115,6 +118,23 @@ def test_a_study_that_dicomweb_client_stores_is_received_byte_by_byte(
         assert kept == sent
     assert service.road.study().source == "MAMMO_NODE"
     assert service.left_over() == []
+
+
+def test_who_stored_an_image_is_in_the_audit_trail_beside_the_node_that_received_it(
+    start: Callable[..., Service], mammogram_study: DemoStudy, tmp_path: Path
+):
+    service = start()
+    image = dcmread(mammogram_study.files[0])
+    assert service.post(parts(file_of(image))).status_code == 200
+    events = [event for event in entered(service.road.sessions) if event.event == INSTANCES_TRANSFERRED]
+    assert [event.action for event in events] == [Action.CREATE] * 2
+    assert [about.id for about in events[0].objects] == [about.id for about in events[1].objects]
+    assert events[0].objects[0].id == image.StudyInstanceUID
+    sources = {event.participants[0].user: event.participants[0].alternative for event in events}
+    assert sources["MAMMO_NODE"] == "AETITLES=MAMMO_NODE"
+    (program,) = (known_as for user, known_as in sources.items() if user != "MAMMO_NODE")
+    assert program == "token 1"
+    assert_events_valid(service.road.sessions, tmp_path)
 
 
 def test_the_nodes_own_client_stores_and_is_told_what_is_refused(
