@@ -39,6 +39,7 @@ class Web(Section):
     viewer_url: str | None = None
     stow: bool = False
     session_hours: float = Field(default=12, gt=0)
+    idle_minutes: float = Field(default=30, gt=0)
 
     @field_validator("url")
     @classmethod

@@ -140,8 +140,9 @@ def fetch_missing(sessions: Sessions, data_dir: Path, far: FarSide) -> Iterator[
 
 
 def _copied(sessions: Sessions) -> Iterator[tuple[int, int, str, str | None]]:
-    """The copied instances that are not purged: id, study, path and SHA-256. No transaction is open while they are fetched,
-    which may take days: PostgreSQL could remove no old rows meanwhile, and SQLite's write-ahead log would grow."""
+    """The copied instances that are not purged: id, study, path and SHA-256. No transaction is open while they are
+    fetched, which may take days: PostgreSQL could remove no old rows meanwhile, and SQLite's write-ahead log would
+    grow."""
     here = Instance.copied_at.is_not(None), Instance.purged_at.is_(None)
     copied = select(Instance.id, Instance.study_id, Instance.path, Instance.sha256).where(*here).order_by(Instance.id)
     after = 0

@@ -21,6 +21,22 @@ from node.store.tables import Account
 
 LEAST_LETTERS = 12
 MOST_LETTERS = 256
+_LEAST_SCORE = 3
+"""Of zxcvbn's 0 to 4: 10^8 guesses and more, by lists of common passwords, words and names, by rows of keys,
+repetitions and dates (what NIST SP 800-63B section 5.1.1.2 has passwords compared with)."""
+_LOOKED_AT = 72
+"""Letters, since zxcvbn's time grows with them."""
+_OF_THIS_PLACE = (
+    "mammo-node",
+    "mammo",
+    "mammography",
+    "mammographie",
+    "hospital",
+    "radiology",
+    "radiologie",
+    "pacs",
+    "dicom",
+)
 _NAME = re.compile(r"[\w.@-]{1,64}")
 _NOBODYS = "$argon2id$v=19$m=65536,t=3,p=4$vooOzImrM+IHoUZTB5jgjw$NmoLAfBS0RKyJfn740/ImkKT49Y8Vx3cVbx+fon3//k"
 """Is verified where there is no such account, so that the time of an answer does not tell which names there are."""
@@ -63,13 +79,13 @@ def add(session: Session, name: str, role: Role, password: str, now: float) -> N
     """Makes an account.
 
     Raises:
-        AccountRefused: the name is taken or none, or the password is too short.
+        AccountRefused: the name is taken or none, or the password is too short or easy to guess.
     """
     if not _NAME.fullmatch(name):
         raise AccountRefused(f"{name!r}: a name has letters, digits and . _ - @, 64 at most, and no spaces.")
     if _row(session, name) is not None:
         raise AccountRefused(f"There is an account {name} already: `mammo-node users password {name}` changes it.")
-    row = Account(name=name, role=role, password_hash=_hashed(password), created_at=now, signed_out_at=0.0)
+    row = Account(name=name, role=role, password_hash=_hashed(password, name), created_at=now, signed_out_at=0.0)
     session.add(row)
     session.flush()
     note(session, Act(Deed.ACCOUNT_MADE, command_line(), about=f"{role} account {row.id}", subject=name), now)
@@ -127,12 +143,12 @@ def set_password(session: Session, name: str, password: str, now: float) -> None
     """Changes a password; the account's sessions end at once.
 
     Raises:
-        AccountRefused: there is no such account, or the password is too short.
+        AccountRefused: there is no such account, or the password is too short or easy to guess.
     """
     row = _known(session, name)
     if row.issuer:
         raise AccountRefused(f"{name} signs in at {row.issuer}, and has no password here.")
-    row.password_hash = _hashed(password)
+    row.password_hash = _hashed(password, name)
     row.signed_out_at = now
     note(session, Act(Deed.PASSWORD_CHANGED, command_line(), about=f"account {row.id}", subject=name), now)
 
@@ -159,9 +175,15 @@ def _themselves(row: Account, address: str) -> Actor:
     return Actor(f"account {row.id}", row.name, address)
 
 
-def _hashed(password: str) -> str:
+def _hashed(password: str, name: str) -> str:
     if not LEAST_LETTERS <= len(password) <= MOST_LETTERS:
         raise AccountRefused(f"A password has {LEAST_LETTERS} letters at least, and {MOST_LETTERS} at most.")
+    from zxcvbn import zxcvbn  # its lists of words take a tenth of a second
+
+    found = zxcvbn(password[:_LOOKED_AT], user_inputs=[name, *_OF_THIS_PLACE])
+    if found["score"] < _LEAST_SCORE:
+        why = found["feedback"]["warning"] or "It is of common words, names, dates or rows of keys."
+        raise AccountRefused(f"This password is easy to guess. {why} Take several words that have nothing in common.")
     return PasswordHasher().hash(password)
 
 

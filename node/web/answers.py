@@ -25,6 +25,7 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
         "began_at": desk.began_at,
         "accounts": request.state.accounts,
         "encrypted": desk.settings.web.is_encrypted,
+        "signed_out_in_s": request.state.signed_out_in_s,
         "provider": urlsplit(desk.settings.oidc.issuer or "").hostname,
     }
     return HTMLResponse(desk.renderer.render(template, {**common, **values}), status)

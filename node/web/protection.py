@@ -47,15 +47,31 @@ _FOR_EVERYBODY = ("/static/", "/health/", "/metrics", SIGN_IN)
 """Shown without an account, also to other machines: nothing of a patient."""
 _BY_TOKEN = (f"{ROOT}/", f"{DICOMWEB}/")
 """Parts of the application that let in by token."""
+REFRESHES = "x-refresh"
+"""A header of the requests that an open page makes by itself (page.js)."""
+_SEEN = "seen"
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _BY_A_PROXY = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def cookie_name(web: Web) -> str:
-    """The session's cookie; with https one that only https may set, for this host alone."""
-    return "__Host-session" if web.is_encrypted else "session"
+def cookie_name(web: Web, of: str = "session") -> str:
+    """The session's cookie, or another; with https one that only https may set, for this host alone."""
+    return f"__Host-{of}" if web.is_encrypted else of
+
+
+def set_cookie(answer: Response, web: Web, name: str, token: str) -> None:
+    """Sets a cookie that no script can read; it goes when the browser is closed."""
+    # Lax: a link in a message leads to the page and not to signing in again.
+    answer.set_cookie(cookie_name(web, name), token, secure=web.is_encrypted, httponly=True, samesite="lax")
+
+
+def is_a_persons(request: Request) -> bool:
+    """Whether somebody opened a page or pressed a button: no picture, and no page that refreshes itself."""
+    if request.method not in ("GET", "HEAD"):
+        return True
+    return "text/html" in request.headers.get("accept", "") and REFRESHES not in request.headers
 
 
 def is_at_this_machine(request: Request) -> bool:
@@ -101,6 +117,7 @@ class Gate:
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
         request.state.visitor, request.state.session, request.state.accounts = NOBODY, "", True
+        request.state.signed_out_in_s = None
         try:
             answer = await self._answer(request, call_next)
         except SQLAlchemyError as fault:
@@ -125,11 +142,19 @@ class Gate:
         if too_large := self._too_large(request):
             return too_large
         cookie = request.cookies.get(cookie_name(self._web), "")
-        there_are_accounts, visitor = await run_in_threadpool(self._look_up, cookie, address_of(request))
+        seen = self._desk.tokens.last_seen(request.cookies.get(cookie_name(self._web, _SEEN), ""), cookie)
+        there_are_accounts, visitor, ends_at = await run_in_threadpool(
+            self._look_up, cookie, seen, address_of(request), is_a_persons(request)
+        )
         request.state.accounts = there_are_accounts
         if visitor is not None:
             request.state.visitor, request.state.session = visitor, cookie
-        elif request.url.path.startswith(_FOR_EVERYBODY):
+            request.state.signed_out_in_s = ends_at - self._desk.now()
+            answer = await call_next(request)
+            if is_a_persons(request):
+                set_cookie(answer, self._web, _SEEN, self._desk.tokens.seen(cookie, self._desk.now()))
+            return answer
+        if request.url.path.startswith(_FOR_EVERYBODY):
             pass
         elif there_are_accounts:
             return _to_sign_in(request)
@@ -152,19 +177,24 @@ class Gate:
                 return plainly(413, f"The request is larger than {most_mb} MB: nothing was done.")
         return None
 
-    def _look_up(self, cookie: str, address: str) -> tuple[bool, Visitor | None]:
-        """Whether there are accounts, and who the cookie's session belongs to."""
+    def _look_up(
+        self, cookie: str, seen: float, address: str, is_a_persons: bool
+    ) -> tuple[bool, Visitor | None, float]:
+        """Whether there are accounts, who the cookie's session belongs to, and when it ends (UTC seconds since the
+        epoch). `seen`: when its person did something last."""
         signed_in = self._desk.tokens.signed_in(cookie) if cookie else None
         with read_only(self._desk.sessions) as session:
             if signed_in is None:
-                return self._has_accounts or any_accounts(session), None
+                return self._has_accounts or any_accounts(session), None, 0.0
             known = account(session, signed_in.account)
             if known is None or known.created_at != signed_in.created_at:
-                return self._has_accounts or any_accounts(session), None
-        age_s = self._desk.now() - signed_in.at
-        if signed_in.at <= known.signed_out_at or not 0 <= age_s < self._web.session_hours * 3600:
-            return True, None
-        return True, visitor_with(known, self._web.shows_patients_to, address)
+                return self._has_accounts or any_accounts(session), None, 0.0
+        now, idle_s = self._desk.now(), self._web.idle_minutes * 60
+        last, over_at = max(signed_in.at, seen), signed_in.at + self._web.session_hours * 3600
+        if signed_in.at <= known.signed_out_at or not (signed_in.at <= now < min(over_at, last + idle_s)):
+            return True, None, 0.0
+        ends_at = min(over_at, (now if is_a_persons else last) + idle_s)
+        return True, visitor_with(known, self._web.shows_patients_to, address), ends_at
 
 
 def no_database(request: Request, fault: SQLAlchemyError) -> Response:

@@ -40,6 +40,7 @@ class Tokens:
     def __init__(self, key: bytes) -> None:
         self._csrf = URLSafeSerializer(key, salt="csrf")
         self._sessions = URLSafeSerializer(key, salt="session")
+        self._seen = URLSafeSerializer(key, salt="seen")
 
     def session(self, signed_in: SignedIn) -> str:
         """The token of a session, for a cookie."""
@@ -52,6 +53,18 @@ class Tokens:
         except (BadSignature, TypeError, ValueError):
             return None
         return SignedIn(account, created_at, at)
+
+    def seen(self, session: str, at: float) -> str:
+        """The token, for a cookie, that the person of a session did something then (UTC seconds since the epoch)."""
+        return str(self._seen.dumps([session, at]))
+
+    def last_seen(self, seen: str, session: str) -> float:
+        """When the person of this session did something last; 0: nobody says."""
+        try:
+            of, at = self._seen.loads(seen)
+        except (BadSignature, TypeError, ValueError):
+            return 0.0
+        return float(at) if of == session else 0.0
 
     def csrf(self, session: str) -> str:
         """The token of the forms that a session is shown ("" where there is no session)."""

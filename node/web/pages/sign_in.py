@@ -14,7 +14,7 @@ from node.operations.acts import Act, Deed, note
 from node.store.database import read_only
 from node.web.answers import page
 from node.web.desk import Desk, desk_of
-from node.web.protection import SIGN_IN, check_form, cookie_name
+from node.web.protection import SIGN_IN, check_form, cookie_name, set_cookie
 from node.web.tokens import SignedIn
 from node.web.visitors import address_of, visitor_of
 
@@ -63,14 +63,7 @@ def enter(desk: Desk, known: AccountView, to: str) -> Response:
     """Leads somebody who has signed in to an address of this page, with the cookie of a session."""
     answer = RedirectResponse(to, 303)
     web = desk.settings.web
-    answer.set_cookie(
-        cookie_name(web),
-        desk.tokens.session(SignedIn(known.id, known.created_at, desk.now())),
-        max_age=round(web.session_hours * 3600),
-        secure=web.is_encrypted,
-        httponly=True,
-        samesite="lax",  # a link in a message leads to the page and not to signing in again
-    )
+    set_cookie(answer, web, "session", desk.tokens.session(SignedIn(known.id, known.created_at, desk.now())))
     return answer
 
 

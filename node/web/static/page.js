@@ -1,5 +1,5 @@
 "use strict";
-// Times in the browser's zone, live updates, and lesions that can be hidden. Every page works without it.
+// Times in the browser's zone, live updates, signing out after idleness, and lesions that can be hidden. Every page works without it.
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
@@ -60,8 +60,12 @@ function placeOf(element) {
 }
 
 async function refresh(address) {
-  const answer = await fetch(address, { headers: { Accept: "text/html" } });
-  if (answer.redirected || answer.status === 401 || answer.status === 403) {
+  const answer = await fetch(address, { headers: { Accept: "text/html", "X-Refresh": "1" } });
+  if (answer.redirected) { // to the page for signing in
+    location.replace(answer.url);
+    return;
+  }
+  if (answer.status === 401 || answer.status === 403) {
     location.reload();
     return;
   }
@@ -80,7 +84,19 @@ async function refresh(address) {
     if (again) again.focus({ preventScroll: true });
   }
   document.title = page.title;
+  whenSignedOut(page.body.dataset.signedOutIn);
 }
+
+// What an idle page shows goes with its session; the session may go on in another window.
+let signedOut;
+function whenSignedOut(seconds) {
+  clearTimeout(signedOut);
+  if (seconds) {
+    const here = document.body.dataset.live || location.pathname + location.search;
+    signedOut = setTimeout(() => refresh(here).catch(() => whenSignedOut(60)), (Number(seconds) + 1) * 1000);
+  }
+}
+whenSignedOut(document.body.dataset.signedOutIn);
 
 for (const place of document.querySelectorAll("[data-zone]")) place.textContent = zone;
 for (const field of document.querySelectorAll("[data-zone-value]")) field.value = zone;

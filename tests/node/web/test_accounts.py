@@ -12,7 +12,7 @@ from sqlalchemy import select
 from config.peers import DicomDestination
 from config.web import Role
 from node.demo.studies import DemoStudy
-from node.operations.accounts import AccountRefused, add, from_provider, remove, set_password
+from node.operations.accounts import AccountRefused, add, from_provider, remove, set_password, with_password
 from node.store.states import DeliveryState, moved
 from node.store.tables import Account, Delivery
 
@@ -67,6 +67,7 @@ def test_the_sessions_cookie_is_out_of_reach_of_scripts_and_with_https_of_http(b
     browser.client.follow_redirects = False
     cookie = browser.send("/sign-in", "/sign-in", name="the-viewer", password=PASSWORD).headers["set-cookie"].lower()
     assert {"httponly", "samesite=lax", "path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert "max-age" not in cookie, "it goes when the browser is closed"
     assert ("secure" in cookie, cookie.startswith("__host-session=")) == (bool(url), bool(url))
 
 
@@ -96,6 +97,50 @@ def test_a_session_ends_when_it_signs_out_when_its_time_is_over_and_with_its_acc
     with road.sessions.begin() as session:
         remove(session, "the-viewer", road.clock())
     assert ended(fourth)
+
+
+def test_a_session_ends_when_its_person_does_nothing_and_pages_that_refresh_themselves_do_not_count(browse, road: Road):
+    def opened(**headers: str) -> bool:
+        return browser.get("/studies", headers={"Accept": "text/html", **headers}).url.path == "/studies"
+
+    make(road, Role.VIEWER)
+    browser = browse(road, web={"idle_minutes": 10})
+    sign_in(browser, Role.VIEWER)
+    for _ in range(5):
+        road.clock.seconds += 599
+        assert opened(), "whoever does something stays"
+    for _ in range(2):
+        road.clock.seconds += 299
+        assert opened(**{"X-Refresh": "1"})
+        assert browser.get("/static/icon.svg", headers={"Accept": "image/*"}).status_code == 200
+    assert 'data-signed-out-in="2"' in browser.get("/studies", headers={"X-Refresh": "1"}).text
+    road.clock.seconds += 2
+    assert not opened(**{"X-Refresh": "1"}), "what the page shows goes with the session"
+    assert not opened()
+    assert browser.client.post("/check", headers={"Origin": ORIGIN}).status_code == 401
+
+
+def test_being_busy_makes_no_session_longer_than_its_hours(browse, road: Road):
+    make(road, Role.VIEWER)
+    browser = browse(road, web={"session_hours": 1, "idle_minutes": 30})
+    sign_in(browser, Role.VIEWER)
+    for seconds, lets_in in ((1799, True), (1799, True), (2, False)):
+        road.clock.seconds += seconds
+        assert (browser.get("/studies", headers={"Accept": "text/html"}).url.path == "/studies") is lets_in
+
+
+def test_when_another_session_was_busy_says_nothing_about_this_one(browse, road: Road):
+    make(road, Role.VIEWER)
+    idle, busy = browse(road), browse(road)
+    for browser in (idle, busy):
+        sign_in(browser, Role.VIEWER)
+        road.clock.seconds += 1
+    road.clock.seconds += 1700
+    assert busy.get("/studies", headers={"Accept": "text/html"}).url.path == "/studies"
+    idle.client.cookies.set("seen", busy.client.cookies["seen"], domain="127.0.0.1", path="/")
+    road.clock.seconds += 200
+    assert idle.get("/events.none").status_code == 401
+    assert busy.get("/events.none").status_code == 404
 
 
 @pytest.mark.parametrize("by_the_provider", [False, True])
@@ -197,6 +242,28 @@ def test_an_account_that_cannot_be_is_refused_with_its_reason(road: Road, name, 
     make(road, Role.VIEWER)
     with pytest.raises(AccountRefused), road.sessions.begin() as session:
         add(session, name, Role.VIEWER, password, 0.0)
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["password1234", "Password1234!", "123456789012", "qwertyuiop12", "aaaaaaaaaaaa", "iloveyou1234", "mammo-node-1",
+     "hospital2026!", "ann.mueller1", "SommerSommer1"],
+)  # fmt: skip
+def test_a_password_that_is_common_or_of_the_name_and_the_place_is_refused(road: Road, password: str):
+    with pytest.raises(AccountRefused, match="This password is easy to guess"), road.sessions.begin() as session:
+        add(session, "ann.mueller", Role.VIEWER, password, 0.0)
+    make(road, Role.VIEWER)
+    with pytest.raises(AccountRefused, match="This password is easy to guess"), road.sessions.begin() as session:
+        set_password(session, "the-viewer", "the-viewer-1", 0.0)
+
+
+def test_a_long_password_is_taken_and_is_kept_whole(road: Road):
+    password = "correct horse battery staple " * 8
+    with road.sessions.begin() as session:
+        add(session, "ann", Role.VIEWER, password, 0.0)
+    with road.sessions() as session:
+        assert with_password(session, "ann", password) is not None
+        assert with_password(session, "ann", password[:-1]) is None
 
 
 def test_passwords_are_not_stored(road: Road):
