@@ -79,14 +79,13 @@ from node.store.database_clock import NodeClock, node_clock
 from node.store.events import StudyEvent, Subscriber, left_behind, notices_wait, subscribe
 from node.store.installation import belongs_here, identity_of
 from node.store.locks import TICKS, Locks
-from node.store.queue import give_back
 from node.studies.closing import close_complete
 from node.studies.completeness import Ladder
 from node.studies.source_counts import Count, ask_sources
 from node.web.main import run_web
 from node.web.process import WebSupervisor
 from node.webhooks.teller import Teller
-from node.workers import Ended, give_back_of_the_ended
+from node.workers import Ended, give_back_of_one, give_back_of_the_ended
 
 log = logging.getLogger(__name__)
 
@@ -200,8 +199,7 @@ def _clean_up(process: _Process) -> None:
     with process.sessions.begin() as session:
         lock_in_transaction(session, "cleaning up")  # several processes may start at the same time
         for part in WORKERS.keys() & process.parts:
-            # An image that was read on a cluster did not kill this process.
-            give_back(session, process.worker(part), now, counts=part is not Part.READ or settings.reads_here)
+            give_back_of_one(session, process.worker(part), now)
         if Part.REPORT in process.parts:
             resume(session, now)
             remove_leftovers(session, settings.data_dir, now)

@@ -45,16 +45,24 @@ class Ended:
 
 
 def give_back_of_the_ended(session: Session, ended: Ended, now: float) -> None:
-    """Puts the jobs whose worker's process has ended back into the queue; an attempt is counted. Forgets its actors.
+    """Puts the jobs whose worker's process has ended back into the queue (give_back_of_one). Forgets its actors.
 
     Args:
         now: UTC seconds since the epoch.
     """
     busy = select(Job.worker).where(Job.state == JobState.RUNNING, Job.worker.is_not(None)).distinct()
-    for worker in session.scalars(busy).all():
+    for worker in session.scalars(busy.union(select(ActorPoolState.worker))).all():
         if worker is not None and ended.has(worker):
-            count = give_back(session, worker, now, counts=True)
+            count = give_back_of_one(session, worker, now)
             log.warning("%s ended with %s claimed: given back", worker, counted(count, "job"))
-    for pool in session.scalars(select(ActorPoolState)).all():
-        if ended.has(pool.worker):
-            session.delete(pool)
+
+
+def give_back_of_one(session: Session, worker: str, now: float) -> int:
+    """Puts the jobs of a worker whose process has ended back into the queue; returns their number. Forgets its actors.
+
+    An attempt is counted, but not for images that were read on a cluster: they did not end that process.
+    """
+    actors = session.get(ActorPoolState, worker)
+    if actors is not None:
+        session.delete(actors)
+    return give_back(session, worker, now, counts=actors is None)

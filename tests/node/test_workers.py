@@ -10,16 +10,21 @@ from pathlib import Path
 import pytest
 from clock import Clock
 from postgresql import PostgreSQL
-from sqlalchemy import text
+from road import Road
+from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from dicom_io.network.incoming import IncomingFile
 from node.archive.layout import READINGS
 from node.archive.leftovers import remove_leftovers, remove_leftovers_of_processes
+from node.demo.studies import DemoStudy
 from node.parts import life_of
 from node.store.database import Sessions, engine_for, open_database, sessions_of
 from node.store.locks import Locks
-from node.workers import Ended
+from node.store.queue import claim
+from node.store.states import JobKind, JobState
+from node.store.tables import ActorPoolState
+from node.workers import Ended, give_back_of_one, give_back_of_the_ended
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +79,33 @@ def test_a_process_has_ended_when_its_lock_is_free_for_ten_seconds_and_not_when_
     assert ended.has("NODE/reader@b-1")
     assert not ended.has("NODE/reader@a-1")
     assert ended.has("NODE/reader"), "of a version without processes"
+
+
+@pytest.mark.parametrize(("on_a_cluster", "attempts"), [(True, 0), (False, 1)])
+def test_images_of_a_process_that_ended_are_given_back_and_a_cluster_s_are_not_blamed_for_it(
+    queue_url: str, tmp_path: Path, mammogram_study: DemoStudy, on_a_cluster: bool, attempts: int
+):
+    road = Road(tmp_path / "data", database_url=queue_url)
+    road.receive(mammogram_study.files[0])
+    locks = Locks(road.sessions)
+    worker = "NODE/reader@b-1" if locks.are_shared else "NODE/reader"
+    with road.sessions.begin() as session:
+        [_] = claim(session, JobKind.READ_IMAGE, worker, road.clock(), 600)
+        if on_a_cluster:
+            session.add(ActorPoolState(worker=worker, actors=1, wanted=1, fault="", changed_at=road.clock()))
+    steady = Clock()
+    ended = Ended(locks, "a-1", steady)
+    for _ in range(2):  # found free, and again after a while
+        with road.sessions.begin() as session:
+            if locks.are_shared:
+                give_back_of_the_ended(session, ended, road.clock())
+            else:
+                give_back_of_one(session, worker, road.clock())
+        steady.seconds += 60
+    locks.close()
+    assert [(job.state, job.attempts) for job in road.jobs()] == [(JobState.WAITING, attempts)]
+    with road.sessions() as session:
+        assert not session.scalars(select(ActorPoolState)).all()
 
 
 def test_a_listener_whose_incoming_folder_was_deleted_goes_on_receiving(sessions, two, tmp_path: Path):

@@ -26,16 +26,20 @@ from models.types.reading import Detection
 class SlowMass(OneMass):
     """Takes `seconds` for each image. In `marks`, an empty file for each process that reads now, named by its id.
 
-    It ends its process, as the kernel's OOM killer does, for images wider than high.
+    It ends its process, as the kernel's OOM killer does, for images wider than high; where it `kills` the "machine",
+    Ray's process there too.
     """
 
     seconds: float = 0.0
     marks: str = ""
+    kills: str = "actor"
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         mark = Path(self.marks) / str(os.getpid())
         mark.touch()
         if any(image.shape[1] > image.shape[0] for image in images):
+            if self.kills == "machine":
+                os.kill(os.getppid(), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(self.seconds * len(images))
         mark.unlink()
@@ -43,10 +47,16 @@ class SlowMass(OneMass):
 
 
 def load_detector(
-    weights: Mapping[str, torch.Tensor], device: torch.device, mixed_precision: bool, *, seconds: float, marks: str
+    weights: Mapping[str, torch.Tensor],
+    device: torch.device,
+    mixed_precision: bool,
+    *,
+    seconds: float,
+    marks: str,
+    kills: str,
 ) -> SlowMass:
     (Path(marks) / "loaded").open("a").write(f"{os.getpid()}\n")
-    return SlowMass(seconds=seconds, marks=marks)
+    return SlowMass(seconds=seconds, marks=marks, kills=kills)
 
 
 def load_segmenter(weights: Mapping[str, torch.Tensor], device: torch.device, mixed_precision: bool) -> WholeBoxes:
@@ -71,7 +81,7 @@ def install(folder: Path) -> Path:
     return folder
 
 
-def bundle_of(folder: Path, seconds: float, marks: Path) -> Path:
+def bundle_of(folder: Path, seconds: float, marks: Path, kills: str = "actor") -> Path:
     """A bundle of these models in a new folder."""
     card = tomllib.loads((find_bundle("research-default") / "bundle.toml").read_text())
     folder.mkdir()
@@ -79,7 +89,7 @@ def bundle_of(folder: Path, seconds: float, marks: Path) -> Path:
     for role in ("detector", "segmenter", "classifier"):
         weights = folder / f"{role}.safetensors"
         save_file({"none": torch.zeros(1)}, weights)
-        settings = {"seconds": seconds, "marks": str(marks)} if role == "detector" else {}
+        settings = {"seconds": seconds, "marks": str(marks), "kills": kills} if role == "detector" else {}
         card[role] |= {
             "architecture": f"slow-{role}",
             "weights": weights.name,

@@ -19,8 +19,10 @@ from models.errors import UserError
 from node.archive.digests import ArchivedFile
 from node.logs import place_of, set_up_logging
 from node.reader.cluster.messages import Answer, Broken, Host, NotReady, Ready, told
+from node.reader.executor import Hindered
 from node.reader.memory import keep_freed_memory
 from node.reader.threads import wait_without_spinning
+from node.store.faults import describe_fault, is_passing
 
 if TYPE_CHECKING:
     from node.reader.loading import Loaded
@@ -66,6 +68,8 @@ class ReaderActor:
         try:
             return self._read(images)
         except Exception as fault:  # noqa: BLE001 - told to the node, which replaces this actor
+            if is_passing(fault):
+                return tuple((place, Hindered(describe_fault(fault))) for place in range(len(images)))
             log.error("the actor is broken: %s", place_of(fault))
             return Broken(place_of(fault), device=_is_the_devices(fault))
 

@@ -23,7 +23,7 @@ from models.types.words import counted
 from node.logs import place_of
 from node.reader.cluster.connection import ClusterHost, NoCluster, connected, draining, hosts
 from node.reader.cluster.messages import Host, NotReady, Ready
-from node.reader.cluster.remote import DeviceFailures, RemoteExecutor
+from node.reader.cluster.remote import MachineFailures, RemoteExecutor
 from node.reader.cluster.scale import Surplus, wanted_actors
 from node.reader.executor import BATCH_ON_A_CPU, BATCH_ON_A_GPU, ExecutorLost
 from node.reader.images import ImageReader, ReadingLimits
@@ -82,7 +82,7 @@ class ActorPool:
         self._sessions, self._worker, self._now = sessions, worker, now
         self._slots: list[_Slot] = []
         self._numbers = 0
-        self._failures = DeviceFailures()
+        self._failures = MachineFailures()
         self._ended: queue.SimpleQueue[Exception] = queue.SimpleQueue()
         self._told: tuple[int, int, str] | None = None
 
@@ -96,6 +96,8 @@ class ActorPool:
         try:
             with connected(self._ray):
                 log.info("connected with the Ray cluster")
+                # Before the first claim: by it others know that no image ended this process (node/workers.py).
+                self._tell(0, self._ray.min_actors, "")
                 self._keep(stop)
         except NoCluster as error:
             log.error("the Ray cluster cannot be used: %s", error)

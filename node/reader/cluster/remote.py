@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from dicom_io.errors import NotReadable
 from models.types.reading import BundleId
 from node.archive.digests import ArchivedFile
+from node.reader.cluster.connection import NoCluster
+from node.reader.cluster.deaths import Death, death_of
 from node.reader.cluster.messages import Broken, NoAnswer, understood
 from node.reader.decoding import archive_faults
 from node.reader.executor import ExecutorLost, Hindered, OnReading, Outcome, Outcomes, Unreadable
@@ -23,21 +25,34 @@ STORE_IS_FULL = (
 )
 
 
-class DeviceFailures:
-    """The images that a failed GPU held, of all actors: a first failure blames none of them, and a second over one of
-    them does."""
+_MOST_REMEMBERED = 10_000
+
+
+class MachineFailures:
+    """The images that a machine or a GPU held when it failed, of all actors: a first failure blames none of them, and
+    a second over one of them does. Remembers the last 10,000."""
 
     def __init__(self) -> None:
-        self._seen: set[Path] = set()
+        self._seen: dict[Path, None] = {}
         self._turn = threading.Lock()
 
     def blames(self, paths: Iterable[Path]) -> bool:
         """Enters a failure over these images; returns whether it is the second of one."""
         with self._turn:
-            held = set(paths)
-            again = bool(self._seen & held)
-            self._seen |= held
+            again = False
+            for path in paths:
+                again |= path in self._seen
+                self._seen.pop(path, None)
+                self._seen[path] = None  # the newest last
+            while len(self._seen) > _MOST_REMEMBERED:
+                del self._seen[next(iter(self._seen))]
             return again
+
+    def answered(self, paths: Iterable[Path]) -> None:
+        """These images were held, and nothing failed."""
+        with self._turn:
+            for path in paths:
+                self._seen.pop(path, None)
 
 
 @dataclass(frozen=True)
@@ -64,17 +79,20 @@ class RemoteExecutor:
         actor: Ray's handle.
         ahead: as the actor says.
         timeout_s: a batch that takes longer has hung; less than the lease.
-        failures: of the GPUs of all actors.
+        failures: of the machines and GPUs of all actors.
     """
 
     actor: Any
     bundle: BundleId
     ahead: bool
     timeout_s: float
-    failures: DeviceFailures
+    failures: MachineFailures
+    _held: list[Path] = field(default_factory=list, init=False)
+    """The images of all batches that the actor has: the one that it decodes may end it too."""
 
     def begin(self, files: Sequence[ArchivedFile]) -> Outcomes:
         """See the protocol."""
+        self._held.extend(file.path for file in files)
         return partial(self._outcomes, files, self._asked(files))
 
     def _asked(self, files: Sequence[ArchivedFile]) -> _Asked:
@@ -109,21 +127,24 @@ class RemoteExecutor:
         yield from asked.here
         if asked.fault is not None:
             raise ExecutorLost("the cluster takes no images", counts=False) from asked.fault
-        if not asked.places:
-            return
-        on_reading(asked.places)
-        answer = self._answer(asked.answer)
-        if isinstance(answer, Broken):
-            counts = not answer.device or self.failures.blames(files[place].path for place in asked.places)
-            raise ExecutorLost(
-                f"the actor {'lost its GPU' if answer.device else 'broke'}: {answer.place}", counts=counts
-            )
-        try:
-            outcomes = understood(answer, len(asked.places), self.bundle)
-        except NoAnswer as error:
-            raise ExecutorLost(f"the actor's answer cannot be used: {error}", counts=True) from error
-        for place, outcome in outcomes:
-            yield asked.places[place], outcome
+        if asked.places:
+            on_reading(asked.places)
+            answer = self._answer(asked.answer)
+            if isinstance(answer, Broken) and answer.device:
+                raise self._failed(f"the actor lost its GPU: {answer.place}")
+            if isinstance(answer, Broken):
+                raise ExecutorLost(f"the actor broke: {answer.place}", counts=True)
+            try:
+                outcomes = understood(answer, len(asked.places), self.bundle)
+            except NoAnswer as error:
+                raise ExecutorLost(f"the actor's answer cannot be used: {error}", counts=True) from error
+            for place, outcome in outcomes:
+                yield asked.places[place], outcome
+        del self._held[: len(files)]
+        self.failures.answered(file.path for file in files)
+
+    def _failed(self, message: str) -> ExecutorLost:
+        return ExecutorLost(message, counts=self.failures.blames(self._held))
 
     def _answer(self, answer: Any) -> object:
         """Waits for an answer. An attempt counts where an image may have ended the actor."""
@@ -133,9 +154,20 @@ class RemoteExecutor:
             return ray.get(answer, timeout=self.timeout_s)
         except ray.exceptions.GetTimeoutError as error:
             raise ExecutorLost("the actor hangs: its lease would run out", counts=True) from error
-        except ray.exceptions.ActorDiedError as error:
-            raise ExecutorLost("the actor's process has ended, or its machine", counts=True) from error
         except ray.exceptions.RayTaskError as error:
-            raise ExecutorLost(f"the actor failed: {type(error.cause).__name__}", counts=True) from error
+            ours = not isinstance(error.cause, ray.exceptions.RayError)  # or an image did not come over the network
+            raise ExecutorLost(f"the actor failed: {type(error.cause).__name__}", counts=ours) from error
+        except ray.exceptions.RayActorError as error:
+            raise self._lost() from error
         except ray.exceptions.RayError as error:
             raise ExecutorLost(f"the cluster lost the batch: {type(error).__name__}", counts=False) from error
+
+    def _lost(self) -> ExecutorLost:
+        try:
+            death = death_of(self.actor)
+        except NoCluster as error:
+            return ExecutorLost(str(error), counts=False)
+        message = f"the actor has gone: {death.value}"
+        if death is Death.MACHINE:
+            return self._failed(message)
+        return ExecutorLost(message, counts=death is Death.PROCESS)

@@ -8,7 +8,7 @@ import pytest
 
 from config.ray import Ray
 from node.reader.cluster.connection import ClusterHost
-from node.reader.cluster.remote import DeviceFailures
+from node.reader.cluster.remote import MachineFailures
 from node.reader.cluster.scale import IDLE_S, Surplus, wanted_actors
 
 
@@ -54,8 +54,18 @@ def test_an_actor_is_ended_only_when_it_was_not_needed_for_a_while_without_a_bre
     assert not surplus.seen(3, 3, IDLE_S).seen(3, 2, IDLE_S + 1).is_over(2 * IDLE_S)
 
 
-def test_a_failed_gpu_blames_an_image_only_at_the_second_time() -> None:
-    failures = DeviceFailures()
+def test_a_failed_gpu_or_machine_blames_an_image_only_at_the_second_time() -> None:
+    failures = MachineFailures()
     assert not failures.blames([Path("a"), Path("b")])
     assert not failures.blames([Path("c")])
     assert failures.blames([Path("b"), Path("d")])
+    failures.answered([Path("a"), Path("b")])
+    assert not failures.blames([Path("a"), Path("b")]), "they have been read meanwhile"
+
+
+def test_only_the_last_ten_thousand_images_of_failures_are_remembered() -> None:
+    failures = MachineFailures()
+    for number in range(10_001):
+        failures.blames([Path(str(number))])
+    assert not failures.blames([Path("0")])
+    assert failures.blames([Path("10000")])

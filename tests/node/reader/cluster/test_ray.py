@@ -4,48 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from cluster_models import bundle_of, install
+from cluster_models import install
 from ray_cluster import RayCluster, ray_cluster
-from road import changed
-from running import RunningNode, eventually
+from reading_on_ray import SUPPORT, Reading
+from running import eventually
 from sqlalchemy import func, select
 
 from dicom_io.results.profiles import ResultKind
-from dicom_io.uids import derive_uid
 from node.demo.studies import DemoStudy
 from node.store.states import JobKind, JobState, StudyState
-from node.store.tables import ActorPoolState, Instance, Job, Result, Study
+from node.store.tables import Instance, Job, Result, Study
 
 pytestmark = pytest.mark.slow
-
-SUPPORT = Path(__file__).parents[3] / "support"
-SETTINGS = """
-[[senders]]
-ae_title = "PACS"
-host = "127.0.0.1"
-[closing]
-four_views_quiet_s = 1
-quiet_s = 2
-[reader]
-executor = "ray"
-bundle = "{bundle}"
-{reader}
-{ray}
-min_actors = {actors}
-[[destinations]]
-name = "nowhere"
-ae_title = "NOWHERE"
-host = "127.0.0.1"
-port = 1
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,53 +29,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
     installed = install(tmp_path_factory.mktemp("installed"))
     with ray_cluster(3, paths=(installed, SUPPORT)) as started:
         yield started
-
-
-class Reading:
-    """A node that reads on a cluster, with models that take `seconds` for each image."""
-
-    def __init__(self, folder: Path, cluster: RayCluster, seconds: float, actors: int, reader: str = "") -> None:
-        self.folder, self.marks = folder, folder / "marks"
-        bundle = bundle_of(folder / "bundle", seconds, self.marks)
-        self.node = RunningNode(
-            folder / "node", SETTINGS.format(bundle=bundle, ray=cluster.settings, actors=actors, reader=reader)
-        )
-
-    def receive(self, study: DemoStudy, copies: int = 1, files: int = 4) -> None:
-        """Sends copies of a study, each with UIDs of its own."""
-        folder = self.folder / "sent"
-        folder.mkdir()
-        for copy in range(copies):
-            for number, file in enumerate(study.files[:files]):
-                image = changed(file)
-                for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-                    setattr(image, keyword, derive_uid(f"{keyword} {getattr(image, keyword)} {copy}"))
-                image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-                image.save_as(folder / f"{copy}-{number}.dcm", enforce_file_format=True)
-        self.send(folder)
-
-    def send(self, folder: Path) -> None:
-        to = f"MAMMO_NODE@127.0.0.1:{self.node.port}"
-        command = [sys.executable, "-m", "node", "send", folder, to, "--calling", "PACS"]
-        sent = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert sent.returncode == 0, sent.stderr
-
-    def reads_now(self) -> list[int]:
-        """The processes that read at this moment."""
-        return [int(mark.name) for mark in self.marks.iterdir() if mark.name.isdecimal()]
-
-    def loaded(self) -> list[int]:
-        """The processes that have loaded the bundle, one entry for each time."""
-        return [int(line) for line in (self.marks / "loaded").read_text().split()]
-
-    def actors(self) -> int:
-        with self.node.database() as session:
-            state = session.scalars(select(ActorPoolState)).one_or_none()
-            return 0 if state is None else state.actors
-
-    def studies(self) -> Counter[StudyState]:
-        with self.node.database() as session:
-            return Counter(session.scalars(select(Study.state)))
 
 
 @pytest.fixture
@@ -140,21 +69,30 @@ def test_an_image_that_kills_actors_is_unreadable_after_three_attempts_and_takes
     reading: Reading, mammogram_study: DemoStudy
 ) -> None:
     reading.node.start()
-    folder = reading.folder / "sent"
-    folder.mkdir()
-    first, second, *others = mammogram_study.files
-    wide = changed(second)
-    wide.PixelData = wide.pixel_array.T.tobytes()
-    wide.Rows, wide.Columns = wide.Columns, wide.Rows
-    wide.save_as(folder / "wide.dcm", enforce_file_format=True)
-    for file in (first, *others):
-        (folder / file.name).write_bytes(file.read_bytes())
-    reading.send(folder)
+    reading.receive_one_wide(mammogram_study)
     eventually("the study is reported", lambda: reading.studies() == {StudyState.REPORTED: 1})
     with reading.node.database() as session:
         instances = session.scalars(select(Instance)).all()
     unread = [instance.unread_reason for instance in instances if instance.reading is None]
     assert (len(instances), unread) == (4, ["unreadable: kills the reader (3 attempts)"])
+
+
+def test_when_a_whole_node_is_killed_while_its_images_are_read_no_attempt_is_counted(
+    queue_url: str, tmp_path: Path, cluster: RayCluster, mammogram_study: DemoStudy
+) -> None:
+    reading = Reading(tmp_path, cluster, seconds=2.0, actors=2, most=2, database_url=queue_url)
+    try:
+        reading.node.start()
+        reading.receive(mammogram_study, copies=2)
+        eventually("two actors read", lambda: len(reading.reads_now()) == 2)
+        reading.node.kill()
+        eventually("its actors have ended", lambda: not any(map(psutil.pid_exists, reading.loaded())))
+        assert reading.read_jobs()[JobState.RUNNING, 1] == 2, "two were being read"
+        reading.node.start()
+        eventually("all studies are reported", lambda: reading.studies() == {StudyState.REPORTED: 2})
+        assert reading.read_jobs() == {(JobState.DONE, 1): 8}
+    finally:
+        reading.node.end()
 
 
 @pytest.mark.parametrize("reading", [{"seconds": 0.3, "actors": 2, "reader": "batch = 2"}], indirect=True)
