@@ -72,11 +72,12 @@ from node.retention.clock_doubt import ClockDoubt, quiet_for_days
 from node.retention.purge import Purge
 from node.routing import route
 from node.service import Loop, Service, Tick
-from node.store.advisory import lock_in_transaction
+from node.store.advisory import AT_WORK, lock_in_transaction
 from node.store.clock import ClockWatch, follow, resume, steady
-from node.store.database import Sessions, open_database, read_only, sessions_of
+from node.store.database import QueueUnusable, Sessions, must_be_current, open_database, read_only, sessions_of
 from node.store.database_clock import NodeClock, node_clock
 from node.store.events import StudyEvent, Subscriber, left_behind, notices_wait, subscribe
+from node.store.faults import RAISED_AS, is_passing
 from node.store.installation import belongs_here, identity_of
 from node.store.locks import TICKS, Locks
 from node.studies.closing import close_complete
@@ -140,20 +141,22 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
         UnknownInstallation: the file with the installation's identity is damaged.
         OtherDataFolder: the queue belongs to another one.
         NotListening: the address for HL7 messages cannot be used.
+        QueueUnusable: the queue has a newer version's schema, or processes of an older version still run.
     """
     descriptors = raise_limit()
     sessions = sessions_of(open_database(settings.database))
     bundle = open_bundle(settings)
     if Part.READ in parts and (problems := verify(bundle)):
         raise BundleError("\n".join(problems))
-    locks = Locks(sessions)
-    name = process_name(socket.gethostname(), uuid4()) if locks.are_shared else ""
+    is_shared = Locks(sessions).are_shared
+    name = process_name(socket.gethostname(), uuid4()) if is_shared else ""
+    locks = Locks(sessions, name)
     now = node_clock(sessions, time.time, steady)
     process = _Process(name, parts, settings, sessions, locks, _device(settings), now)
     with sessions.begin() as session:
         belongs_here(session, process.device.identity, settings.data_dir)
     if name:
-        locks.take(life_of(name))
+        _begin_to_live(process)
         log.info("among the processes of the node this one is %s", name)
     _clean_up(process)
     commitments = {to.name: _commitment(to, process) for to in committing(settings)}
@@ -242,10 +245,32 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
     return loops
 
 
+def _begin_to_live(process: _Process) -> None:
+    """Takes the locks by which others see that this process has not ended, and that no newer version may change the
+    schema.
+
+    Raises:
+        QueueUnusable: one has changed it, or does so now.
+        DBAPIError: the database does not answer.
+    """
+    if not (process.locks.take(life_of(process.name)) and process.locks.share(AT_WORK)):
+        raise QueueUnusable("The queue is being brought up to date by another mammo-node: start again when it is done.")
+    must_be_current(process.sessions.kw["bind"])
+
+
 def _stay_known(process: _Process, stop: threading.Event) -> None:
-    """Holds the lock by which others see that this process has not ended, also after the database was away."""
+    """Keeps these locks, also after the database was away."""
     while not stop.wait(LIVING_EVERY_S):
-        process.locks.still_held(life_of(process.name))  # takes it again within a second
+        if process.locks.never_lost(life_of(process.name)):
+            continue
+        try:
+            _begin_to_live(process)
+        except QueueUnusable as error:
+            log.error("this process may not go on: %s", error)
+            raise
+        except RAISED_AS as fault:
+            if not is_passing(fault):
+                raise
 
 
 def _reporter(process: _Process, bundle: Bundle) -> Reporter:

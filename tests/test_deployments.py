@@ -89,6 +89,11 @@ def test_what_a_deployment_selects_and_a_service_finds_is_its_pod(name):
     assert {port["targetPort"] for service in services for port in service["spec"]["ports"]} == ports
 
 
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_an_update_does_not_wait_for_pods_that_wait_for_the_older_ones_to_end(name):
+    assert DEPLOYMENTS[name]["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def test_the_probes_ask_what_the_parts_answer():
     (receive,) = [each for each in DEPLOYMENTS.values() if each["metadata"]["name"] == "mammo-node-receive"]
     (web,) = [each for each in DEPLOYMENTS.values() if each["metadata"]["name"] == "mammo-node-web"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -48,9 +48,14 @@ def only_node(data_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def part_of_a_node(data_dir: Path, database_url: str, parts: Iterable[str]) -> Iterator[None]:
+def part_of_a_node(
+    data_dir: Path, database_url: str, parts: Iterable[str], when_alone: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Locks the data folder for the processes of one node, which share a queue. With SQLite no other process may do one
     of the `parts`; with PostgreSQL several may (node/store/locks.py).
+
+    Args:
+        when_alone: called first, if no other process works in the folder, which none begins to do meanwhile.
 
     Raises:
         AlreadyRunning: another node, or another process with the same part, works in the folder.
@@ -58,7 +63,7 @@ def part_of_a_node(data_dir: Path, database_url: str, parts: Iterable[str]) -> I
     """
     queue = _without_who(database_url)
     with ExitStack() as held:
-        _share(held.enter_context(_opened(data_dir)), data_dir, queue)
+        _share(held.enter_context(_opened(data_dir)), data_dir, queue, when_alone)
         for part in sorted(parts) if make_url(database_url).get_backend_name() == "sqlite" else ():
             lock = held.enter_context(_file(data_dir, lock_of_part(part)))
             if not _locked(lock, fcntl.LOCK_EX):
@@ -83,7 +88,7 @@ def only_one(data_dir: Path, what: str) -> Iterator[None]:
         yield
 
 
-def _share(lock: IO[str], data_dir: Path, queue: str) -> None:
+def _share(lock: IO[str], data_dir: Path, queue: str, when_alone: Callable[[], None]) -> None:
     """Takes the shared lock. Whoever is alone writes which queue the folder belongs to; all others compare."""
     until = time.monotonic() + _BRIEFLY_S
     its = ""
@@ -93,6 +98,7 @@ def _share(lock: IO[str], data_dir: Path, queue: str) -> None:
             lock.truncate(0)
             lock.write(queue)
             lock.flush()
+            when_alone()
             fcntl.flock(lock, fcntl.LOCK_UN)  # flock(2): it cannot become a shared one without a gap
         if _locked(lock, fcntl.LOCK_SH):
             lock.seek(0)

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -52,11 +53,12 @@ def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None) -> None:
     from node.app import build_service
     from node.archive.lock import part_of_a_node
     from node.service import ServiceFailed
-    from node.store.database import why_not_opened
+    from node.store.database import migrate_alone, must_be_migrated, why_not_opened
     from node.store.faults import RAISED_AS, describe_fault, is_passing
 
     try:
-        with part_of_a_node(settings.data_dir, settings.database, parts):
+        with part_of_a_node(settings.data_dir, settings.database, parts, partial(migrate_alone, settings.database)):
+            must_be_migrated(settings.database)
             service = build_service(settings, parts)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: service.stop())

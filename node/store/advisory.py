@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.orm import Session
+
+AT_WORK = "at work"
+"""Shared by the running processes of a node; of a migration alone."""
 
 
 def lock_in_transaction(of: Session | Connection, name: str) -> None:
@@ -15,6 +18,24 @@ def lock_in_transaction(of: Session | Connection, name: str) -> None:
     connection = of.connection() if isinstance(of, Session) else of
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(key_of(name))))
+
+
+def processes_at_work(connection: Connection) -> list[str] | None:
+    """Has AT_WORK alone until this transaction ends, and returns None; or, where processes of a node run, their names.
+    For PostgreSQL."""
+    key = key_of(AT_WORK)
+    if connection.scalar(select(func.pg_try_advisory_xact_lock(key))):
+        return None
+    # View pg_locks: the two halves of a key of 64 bits are in classid and objid.
+    holders = text(
+        "SELECT DISTINCT coalesce(nullif(application_name, ''), 'a process') || ' at ' "
+        "|| coalesce(host(client_addr), 'the database''s machine') "
+        "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND classid = :high AND objid = :low ORDER BY 1"
+    )
+    unsigned = key % (1 << 64)
+    return list(connection.scalars(holders, {"high": unsigned >> 32, "low": unsigned & 0xFFFFFFFF}))
 
 
 def key_of(name: str) -> int:

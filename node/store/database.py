@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from models.errors import UserError
-from node.store.advisory import lock_in_transaction
+from node.store.advisory import lock_in_transaction, processes_at_work
 from node.store.sqlstates import Meaning, meaning_of, sqlstate_of
 
 _OF_CONNECTIONS = {
@@ -62,6 +62,31 @@ def open_database(url: str) -> Engine:
     if not _is_current(engine):
         migrate(engine)
     return engine
+
+
+def migrate_alone(url: str) -> None:
+    """Makes a queue in SQLite, or brings it up to date: while no other process works in its folder. One in PostgreSQL
+    is brought up to date where it is opened, and knows itself who works on it."""
+    if make_url(url).get_backend_name() == "sqlite":
+        open_database(url).dispose()
+
+
+def must_be_migrated(url: str) -> None:
+    """Raises QueueUnusable where a queue in SQLite has an older schema: `migrate_alone` could not be called, since
+    another process works in the folder."""
+    if make_url(url).get_backend_name() == "sqlite":
+        engine = engine_for(url)
+        must_be_current(engine)
+        engine.dispose()
+
+
+def must_be_current(engine: Engine) -> None:
+    """Raises QueueUnusable unless the queue has this version's schema."""
+    if not _is_current(engine):
+        raise QueueUnusable(
+            f"The queue {engine.url.render_as_string()} was last used by an older mammo-node, of which other processes "
+            "still run: stop all processes of the node, then start them with this version."
+        )
 
 
 def open_existing(url: str) -> Engine:
@@ -233,7 +258,11 @@ def why_not_opened(fault: SQLAlchemyError) -> str:
 
 
 def migrate(engine: Engine, to: str = "head") -> None:
-    """Runs the Alembic migrations that this database has not seen, up to one of them."""
+    """Runs the Alembic migrations that this database has not seen, up to one of them.
+
+    Raises:
+        QueueUnusable: processes of an older version still run (PostgreSQL; with SQLite see `migrate_alone`).
+    """
     from alembic import command  # takes half a second, and commands that only read do not need it
     from alembic.config import Config
 
@@ -242,6 +271,10 @@ def migrate(engine: Engine, to: str = "head") -> None:
     with engine.begin() as connection:
         _wait_for_ever(connection)
         lock_in_transaction(connection, "migration")  # another process of the node may start too
+        if connection.dialect.name == "postgresql" and to == "head":
+            if _schema(connection) == _schemas()[-1]:
+                return
+            _must_be_alone(connection)
         settings.attributes["connection"] = connection
         command.upgrade(settings, to)
 
@@ -268,17 +301,36 @@ def _is_current(engine: Engine) -> bool:
     Raises:
         QueueUnusable: it is a newer program's.
     """
-    ours = sorted(path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+    ours = _schemas()
     with engine.execution_options(**{_READ_ONLY: True}).connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return False
-        its = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        its = _schema(connection)
     if its is not None and its not in ours:
         raise QueueUnusable(
             f"The queue {engine.url.render_as_string()} was last used by a newer mammo-node (schema {its}): "
             "run that version, or restore a copy of the queue from before the upgrade."
         )
     return its == ours[-1]
+
+
+def _schemas() -> list[str]:
+    return sorted(path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _schema(connection: Connection) -> str | None:
+    """The queue's; None: it has no tables yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    its: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return its
+
+
+def _must_be_alone(connection: Connection) -> None:
+    others = processes_at_work(connection)
+    if others is not None:
+        raise QueueUnusable(
+            f"The queue {connection.engine.url.render_as_string()} is of an older mammo-node, of which processes still "
+            f"run: {', '.join(others)}. Stop all processes of the node, then start them with this version."
+        )
 
 
 def _begin_sqlite(busy_timeout_s: float, connection: Connection) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, select, text, true
+from sqlalchemy import ColumnElement, Connection, Engine, false, func, select, text, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoTurn
 
@@ -32,6 +32,8 @@ class Locks:
     """The locks of this process. Thread-safe; a lock belongs to the process, and not to a thread of it."""
 
     sessions: Sessions
+    name: str = ""
+    """Of this process: the database shows it to whoever asks who is connected (application_name)."""
     _turn: threading.RLock = field(default_factory=threading.RLock, init=False)
     _connection: Connection | None = field(default=None, init=False)
     _held: set[str] = field(default_factory=set, init=False)
@@ -59,6 +61,18 @@ class Locks:
             if got:
                 self._held.add(name)
             return got
+
+    def share(self, name: str) -> bool:
+        """Takes a lock together with other processes, until this one ends or loses its connection; False: somebody has
+        it alone.
+
+        Raises:
+            DBAPIError, NoTurn: the database does not answer.
+        """
+        if not self.are_shared:
+            return True
+        with self._in_turn():
+            return self._ask(func.pg_try_advisory_lock_shared(key_of(name)))
 
     def still_held(self, name: str) -> bool:
         """Whether this process holds the lock; where the database does not answer, it does not."""
@@ -130,7 +144,7 @@ class Locks:
         """The answer; False, and no lock is held any more, where the server only reads."""
         try:
             if self._connection is None:
-                self._connection = _connected(_engine(self.sessions))
+                self._connection = _connected(_engine(self.sessions), self.name)
             asked = select(question, func.current_setting("transaction_read_only"))
             answer, only_reads = self._connection.execute(asked).one()
         except DBAPIError:
@@ -142,12 +156,13 @@ class Locks:
         return bool(answer)
 
 
-def _connected(engine: Engine) -> Connection:
+def _connected(engine: Engine, name: str) -> Connection:
     """A connection of its own, outside the pool."""
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     connection.detach()
     for setting in _KEEPALIVE:
         connection.execute(text(setting))
+    connection.execute(select(func.set_config("application_name", name, false())))
     return connection
 
 

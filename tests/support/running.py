@@ -78,7 +78,7 @@ class RunningNode:
         self._only = only
         self._environment = {**os.environ, **(environment or {})}
         folder.mkdir(parents=True, exist_ok=True)
-        self._database_url = database_url or f"sqlite:///{self.data_dir / 'queue.sqlite'}"
+        self.database_url = database_url or f"sqlite:///{self.data_dir / 'queue.sqlite'}"
         queue = f'database_url = "{database_url}"\n' if database_url is not None else ""
         self.config.write_text(
             f'data_dir = "{self.data_dir}"\n{queue}{settings.strip()}\n' + _receiver(settings) + f"port = {self.port}\n"
@@ -113,6 +113,10 @@ class RunningNode:
         process.terminate()
         return process.wait(timeout=60)
 
+    def ended(self) -> int:
+        """Waits until it has ended by itself; the exit status."""
+        return self._started().wait(timeout=60)
+
     def end(self) -> None:
         """Ends all its remaining processes."""
         try:
@@ -139,7 +143,7 @@ class RunningNode:
     @contextmanager
     def database(self) -> Iterator[Session]:
         """A read-only session: it never begins a writing transaction, so the node is not delayed."""
-        engine: Engine = create_engine(self._database_url)
+        engine: Engine = create_engine(self.database_url)
         with Session(engine) as session:
             yield session
         engine.dispose()
