@@ -22,7 +22,7 @@ from joserfc.errors import (
     SecurityWarning,
     UnsupportedAlgorithmError,
 )
-from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
+from joserfc.jwk import ECKey, JWKRegistry, Key, KeySet, OKPKey, RSAKey
 
 from dicom_io.errors import DicomError
 from dicom_io.network.scp_request import IdentityType, UserIdentity
@@ -154,7 +154,7 @@ class AllowedToken:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", SecurityWarning)  # RSA keys of less than 2048 bits
-                keys = KeySet.import_key_set(json.loads(content)) if content[:1] == b"{" else _of_pem(content)
+                keys = _of_set(content) if content[:1] == b"{" else _of_pem(content)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, SecurityWarning) as fault:
             raise ProofUnusable(f"{self.keys_file} has no public keys, as JSON Web Key Set or PEM") from fault
         for key in keys if isinstance(keys, KeySet) else [keys]:
@@ -179,6 +179,12 @@ class AllowedToken:
                 return f"it is not signed with a key of {self.keys_file.name}"
             case _:
                 return "it is no signed JSON Web Token"
+
+
+def _of_set(content: bytes) -> KeySet:
+    """A set's keys; those of a kind that is not known are passed over (RFC 7517 section 5)."""
+    stated = json.loads(content)["keys"]
+    return KeySet.import_key_set({"keys": [key for key in stated if key.get("kty") in JWKRegistry.key_types]})
 
 
 def _of_pem(content: bytes) -> Key:

@@ -87,6 +87,7 @@ def verify_files(
     from node.archive.verification import enter_damage, kept, verify
     from node.audit.actors import command_line
     from node.cli.terminal.progress import progress_bar
+    from node.operations.acts import Act, Deed, note
 
     settings = load(config)
     sessions = open_queue(settings)
@@ -103,6 +104,11 @@ def verify_files(
     if unknown:
         says = "entered" if complete else "not known: enter them with --complete"
         typer.echo(f"the digests of {counted(unknown, 'file')} from an older version were {says}")
+    if unknown and complete:
+        with sessions.begin() as session:
+            note(
+                session, Act(Deed.DIGESTS_ENTERED, command_line(), about=f"of {counted(unknown, 'file')}"), time.time()
+            )
     if damaged:
         enter_damage(sessions, damaged, most, settings.data_dir / ARCHIVE, command_line(), time.time)
         raise typer.Exit(1)

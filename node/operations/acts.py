@@ -55,6 +55,7 @@ class Deed(StrEnum):
     ROUTES_TESTED = "tested the routes"
     DELIVERIES_DROPPED = "dropped deliveries"
     DELIVERIES_MOVED = "moved deliveries"
+    DIGESTS_ENTERED = "entered digests"
     NOTICES_DROPPED = "dropped notices"
 
 

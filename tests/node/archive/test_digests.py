@@ -10,7 +10,7 @@ from audit_messages import assert_events_valid, entered
 from road import Road, changed, texts
 from typer.testing import CliRunner
 
-from dicom_io.audit.codes import OBJECT_ATTRIBUTES_CHANGED
+from dicom_io.audit.codes import OBJECT_ATTRIBUTES_CHANGED, RESTRICTED_FUNCTION
 from dicom_io.audit.message import Outcome
 from node.archive.copies import Copier
 from node.archive.digests import CHANGED
@@ -93,6 +93,7 @@ def test_files_of_an_older_version_get_their_digests_on_demand_and_are_watched_f
             session.get_one(Instance, number).sha256 = None
     assert "the digests of 2 files from an older version were not known" in verify(road).stdout
     assert "the digests of 2 files from an older version were entered" in verify(road, "--complete").stdout
+    assert entered(road.sessions)[-1].types == (RESTRICTED_FUNCTION,), "who did it is in the audit trail"
     for instance in road.instances():
         assert instance.sha256 == sha256((road.data_dir / instance.path).read_bytes()).hexdigest()
     damage(road.data_dir / road.instances()[0].path)

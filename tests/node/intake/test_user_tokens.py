@@ -207,6 +207,17 @@ def test_keys_that_are_changed_count_at_once_and_one_in_pem_will_do(start_node, 
     assert associate(node, signed(claims())).is_rejected
 
 
+def test_of_a_key_set_kinds_that_are_not_known_and_keys_for_encryption_are_passed_over(tmp_path: Path):
+    encrypting = RSAKey.generate_key(2048, parameters={"kid": "three", "use": "enc", "alg": "RSA-OAEP"})
+    of_the_issuer = KeySet([KEY, encrypting]).as_dict(private=False)
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": [{"kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA"}, *of_the_issuer["keys"]]}))
+    assert demand(file).user_of(stated(signed(claims()))) == SUBJECT
+    plain = RSAKey.import_key({**encrypting.as_dict(private=True), "use": "sig", "alg": "RS256"})
+    with pytest.raises(NotIdentified, match="not signed with a key of"):
+        demand(file).user_of(stated(signed(claims(), plain)))
+
+
 UNUSABLE = {
     "gone": (None, "cannot be read: No such file"),
     "empty": (b"", "has no public keys"),
