@@ -9,7 +9,6 @@
 2. Readers: 1, 2 and 4 processes with the node's own loop share a queue of waiting images. Reading an image takes a
    known time, in which the processor is free, as while a GPU computes. Studies an hour, and the share that is reached
    of what would be possible without any queue.
-
 3. The same with 1, 2 and 4 actors of a Ray cluster on this machine (`--without-ray`: not), for a queue in SQLite. The
    images' files go through Ray's object store, are decoded there, and the readings come back.
 
@@ -26,7 +25,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +76,7 @@ def main() -> None:
     arguments = parser.parse_args()
     measured: dict[str, Any] = {"queue": {}, "readers": {}}
     repeats, studies = (5, 20) if arguments.quick else (30, 100)
+    tell = progress()
     with ExitStack() as stack:
         server = stack.enter_context(debian_postgresql(durable=True))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -86,13 +86,21 @@ def main() -> None:
                 folder = scratch / f"{kind}-{rows}"
                 url = server.fresh() if kind == "PostgreSQL" else f"sqlite:///{folder / 'queue.sqlite'}"
                 measured["queue"][f"{kind}, {rows:,}"] = queue_costs(url, folder, rows, exam, repeats)
+                tell(f"the queue's share on {kind} with {rows:,} finished studies")
             for readers in READERS:
                 folder = scratch / f"{kind}-readers-{readers}"
                 url = server.fresh() if kind == "PostgreSQL" else f"sqlite:///{folder / 'queue.sqlite'}"
                 measured["readers"][f"{kind}, {readers}"] = reading_rate(url, folder, readers, readers * studies)
+                tell(f"readers on {kind}: {readers}")
         if not arguments.without_ray:
-            measured["actors"] = rates_on_ray(scratch, exam[0], studies)
+            measured["actors"] = rates_on_ray(scratch, exam[0], studies, tell)
     print(json.dumps(measured, indent=2)) if arguments.json else show(measured)
+
+
+def progress() -> Callable[[str], None]:
+    """Tells what has been measured, and after how long, beside what is printed at the end."""
+    began = time.perf_counter()
+    return lambda what: print(f"{time.perf_counter() - began:6.0f} s  {what}", file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -230,14 +238,17 @@ def rate_of(url: str, readers: int, studies: int, took: float) -> dict[str, floa
     return {"studies an hour": 3600 * studies / took, "of what is possible": possible / took}
 
 
-def rates_on_ray(scratch: Path, image: Path, studies: int) -> dict[str, dict[str, float]]:
+def rates_on_ray(scratch: Path, image: Path, studies: int, tell: Callable[[str], None]) -> dict[str, dict[str, float]]:
     """As `reading_rate`, for each number of actors."""
     bundle = bundle_of(scratch / "bundle", IMAGE_S, scratch / "marks")
+    rates = {}
     with ray_cluster(1, cpus=max(READERS), paths=(install(scratch / "installed"), SUPPORT)) as cluster:
-        return {
-            f"{actors}": rate_on_ray(scratch / f"actors-{actors}", cluster, bundle, image, actors, actors * studies)
-            for actors in READERS
-        }
+        tell("the Ray cluster has started")
+        for actors in READERS:
+            folder = scratch / f"actors-{actors}"
+            rates[f"{actors}"] = rate_on_ray(folder, cluster, bundle, image, actors, actors * studies)
+            tell(f"actors on Ray: {actors}")
+    return rates
 
 
 def rate_on_ray(

@@ -52,8 +52,9 @@ def give_back_of_the_ended(session: Session, ended: Ended, now: float) -> None:
     """
     busy = select(Job.worker).where(Job.state == JobState.RUNNING, Job.worker.is_not(None)).distinct()
     for worker in session.scalars(busy.union(select(ActorPoolState.worker))).all():
-        if worker is not None and ended.has(worker):
-            count = give_back_of_one(session, worker, now)
+        if worker is None or not ended.has(worker):
+            continue
+        if count := give_back_of_one(session, worker, now):
             log.warning("%s ended with %s claimed: given back", worker, counted(count, "job"))
 
 

@@ -146,6 +146,7 @@ def _variables(token_file: Path | None, tls: tuple[Path, Path, Path] | None) -> 
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listens on loopback alone
         "RAY_enable_worker_prestart": "0",
+        "RAY_worker_niceness": "0",  # 15 by itself: on a busy computer an actor loads its models for minutes
         "RAY_memory_monitor_refresh_ms": "0",  # or it ends actors where other programs fill the memory
         "OMP_NUM_THREADS": "1",
     }

@@ -63,8 +63,8 @@ class Reading:
         self.folder, self.marks = folder, folder / "marks"
         bundle = bundle_of(folder / "bundle", seconds, self.marks, kills)
         limit = "" if most is None else f"max_actors = {most}"
-        settings = SETTINGS.format(bundle=bundle, ray=cluster.settings, actors=actors, limit=limit, reader=reader)
-        self.node = RunningNode(folder / "node", settings, database_url=database_url)
+        self.settings = SETTINGS.format(bundle=bundle, ray=cluster.settings, actors=actors, limit=limit, reader=reader)
+        self.node = RunningNode(folder / "node", self.settings, database_url=database_url)
 
     def receive(self, study: DemoStudy, copies: int = 1, files: int = 4) -> None:
         """Sends copies of a study, each with UIDs of its own."""
@@ -109,8 +109,7 @@ class Reading:
 
     def actors(self) -> int:
         with self.node.database() as session:
-            state = session.scalars(select(ActorPoolState)).one_or_none()
-            return 0 if state is None else state.actors
+            return sum(session.scalars(select(ActorPoolState.actors)))
 
     def studies(self) -> Counter[StudyState]:
         with self.node.database() as session:

@@ -40,6 +40,7 @@ _SHARE_OF_LEASE = 0.9
 _LONGEST_PAUSE_S = 60.0
 _LOADS_S = 600.0
 """Time for an actor to load the models."""
+_WAITS = "an actor waits for a free GPU or CPU of the cluster"
 
 
 class _NotUsable(Exception):
@@ -158,7 +159,16 @@ class ActorPool:
                 f"the cluster ({counted(len(there), 'machine')}, {gpus:g} GPUs) has room for "
                 f"{counted(wanted, 'actor')}, and ray.min_actors is {self._ray.min_actors}"
             )
-        return next((slot.fault for slot in self._slots if slot.fault), "")
+        faults = [slot.fault for slot in self._slots if slot.fault]
+        if _WAITS in faults and self._others_read():  # those of the same queue: its images are read
+            faults = [fault for fault in faults if fault != _WAITS]
+        return next(iter(faults), "")
+
+    def _others_read(self) -> bool:
+        """Whether other processes of this node have actors on the cluster."""
+        there = select(ActorPoolState.worker).where(ActorPoolState.worker != self._worker, ActorPoolState.actors > 0)
+        with read_only(self._sessions) as session:
+            return session.scalar(there.limit(1)) is not None
 
     def _tell(self, actors: int, wanted: int, fault: str) -> None:
         """Stores what `status` shows, when it has changed: each commit wakes everybody who waits for one."""
@@ -232,7 +242,7 @@ class ActorPool:
             .remote()
         )
         try:
-            host: Host = self._answer(slot, actor.where.remote(), None, "waits for a free GPU or CPU of the cluster")
+            host: Host = self._answer(slot, actor.where.remote(), None, _WAITS)
             ready = self._answer(
                 slot,
                 actor.load.remote(
@@ -288,7 +298,7 @@ class ActorPool:
             if slot.stop.is_set():
                 raise _Stopped
             if time.monotonic() - began > 10 and meanwhile:
-                slot.fault = f"an actor {meanwhile}"
+                slot.fault = meanwhile
             if within_s is not None and time.monotonic() - began > within_s:
                 raise _NotUsable(f"it does not load the models within {within_s:.0f} s")
         try:

@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 from cluster_models import install
+from postgresql import PostgreSQL
 from ray_cluster import RayCluster, ray_cluster
 from reading_on_ray import SUPPORT, Reading
-from running import eventually
+from running import RunningNode, eventually
 from sqlalchemy import func, select
 
 from dicom_io.results.profiles import ResultKind
@@ -92,6 +93,30 @@ def test_when_a_whole_node_is_killed_while_its_images_are_read_no_attempt_is_cou
         eventually("all studies are reported", lambda: reading.studies() == {StudyState.REPORTED: 2})
         assert reading.read_jobs() == {(JobState.DONE, 1): 8}
     finally:
+        reading.node.end()
+
+
+def test_two_processes_that_read_share_a_cluster_and_one_goes_on_when_the_other_is_killed(
+    postgresql: PostgreSQL, tmp_path: Path, cluster: RayCluster, mammogram_study: DemoStudy
+) -> None:
+    url = postgresql.fresh()
+    reading = Reading(tmp_path, cluster, seconds=1.0, actors=2, database_url=url)
+    folder = tmp_path / "second"
+    second = RunningNode(folder, reading.settings, database_url=url, data_dir=reading.node.data_dir, only="read")
+    try:
+        reading.node.start()
+        eventually("it has its actors", lambda: reading.actors() == 2)
+        second.start()
+        eventually("the second has the place that is left", lambda: reading.actors() == 3)
+        reading.receive(mammogram_study, copies=6)
+        eventually("three actors read", lambda: len(reading.reads_now()) == 3)
+        assert "FAULT" not in reading.node.command("status").stdout, "its other actor waits for a place, and may"
+        second.kill()
+        eventually("all studies are reported", lambda: reading.studies() == {StudyState.REPORTED: 6})
+        assert reading.read_jobs() == {(JobState.DONE, 1): 24}
+        eventually("the place is taken by the first", lambda: reading.actors() == 3)
+    finally:
+        second.end()
         reading.node.end()
 
 
