@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from pydicom import Dataset
@@ -10,26 +11,46 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.attributes import code, text
-from dicom_io.headers import InstanceHeader
+from dicom_io.headers import InstanceHeader, kind_of
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.pixels.intact import WholeFile
 from dicom_io.pixels.luts import is_inverse, stated_display
 from dicom_io.pixels.pixel_element import Span
+from dicom_io.pixels.reading_inputs import reads_otherwise
 from dicom_io.pixels.same_header import has_same_header
 from dicom_io.results.fingerprints import taken_over
-from dicom_io.spacing import spacing_of
 from node.archive.digests import ArchivedFile
 from node.archive.versions import same_bytes, same_file
 from node.delivery.outbox import hold_back_replaced
 from node.intake.same_pixels import PixelComparison
-from node.store.states import JobState, moved
 from node.store.tables import Instance, Job, Result, Study
 from node.store.unread import Unread
-from node.studies.lifecycle import Contradiction, ask_for_reading, came_again, hold_two_patients, quarantine, reopen
+from node.studies.lifecycle import (
+    Contradiction,
+    ask_for_reading,
+    came_again,
+    cancel_readings,
+    hold_two_patients,
+    quarantine,
+    reopen,
+)
 
 log = logging.getLogger(__name__)
 
 _PICTURE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsStored", "PixelRepresentation")
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """What a corrected header makes necessary.
+
+    Attributes:
+        restated: a report states it: the study is reported again.
+        read_again: the reading depends on it: the image is read again, and its study reported again.
+    """
+
+    restated: bool = False
+    read_again: bool = False
 
 
 class Difference(Enum):
@@ -59,16 +80,10 @@ def compare(old: WholeFile, new: WholeFile, pixels: PixelComparison) -> Differen
     return Difference.HEADER
 
 
-def states_otherwise(old: Dataset, new: Dataset) -> bool:
-    """Whether results of the new header would differ from those of the old one, apart from values in the instance's
-    row."""
-    return taken_over(old) != taken_over(new) or stated_display(old) != stated_display(new)
-
-
-def measures_otherwise(old: Dataset, new: Dataset) -> bool:
-    """Whether the new header gives another pixel spacing in the breast. The sizes of the lesions and the scale of the
-    models' input depend on it."""
-    return spacing_of(old) != spacing_of(new)
+def corrected(old: Dataset, new: Dataset) -> Corrected:
+    """What the new header of an instance makes necessary, apart from what the values in its row do."""
+    restated = taken_over(old) != taken_over(new) or stated_display(old) != stated_display(new)
+    return Corrected(restated, kind_of(new).is_image and reads_otherwise(old, new))
 
 
 def correct(
@@ -78,21 +93,24 @@ def correct(
     transfer_syntax_uid: str,
     file: ArchivedFile,
     now: float,
-    *,
-    restated: bool,
-    read_again: bool = False,
+    what: Corrected,
 ) -> None:
-    """Stores a corrected header; the path of its `file` is relative to the data folder. The reading is kept because the
-    pixels are the same, unless the image is to be `read_again`: its old file was lost, or the reading depends on a
-    value that was corrected.
+    """Stores a corrected header; the path of its `file` is relative to the data folder. The reading is kept where only
+    who the patient is was corrected: the pixels are the same. Where the image is to be read again, a reading that is
+    being made of the old file is taken back.
 
-    The study is reported again if a value that reports state has changed: `restated`, or a value of the row; or if
-    retention had deleted the file and a report since then had to leave the image out. A study whose instances now
-    disagree about the patient is quarantined: a person must check that all were corrected.
+    The study is reported again if the image is read again or a value that reports state has changed: `what`, or a value
+    of the row; or if retention had deleted the file and a report since then had to leave the image out. Of a file that
+    was deleted only the row tells how the header was: it is read again where side, view or extent are others now.
+
+    A study whose instances now disagree about the patient is quarantined: a person must check that all were corrected.
     """
     study = session.get_one(Study, instance.study_id, with_for_update=True)
     session.refresh(instance)  # as it is under the lock: retention or the copying may have changed it just before
     study.decide_at = 0.0
+    restated, read_again = what.restated, what.read_again
+    was_shown = _shown(instance)
+    is_back = instance.purged_at is not None
     if instance.purged_at is not None:
         restated, read_again = _was_left_out(session, instance), False
         study.last_received_at = max(study.last_received_at, now)  # also of an open study: retention counts from here
@@ -107,9 +125,10 @@ def correct(
     instance.extent, instance.no_view = header.extent, header.no_view
     hold_two_patients(session, study, now)
     is_one_now = instance.unread is Unread.NO_VIEW and not instance.no_view
-    if read_again or is_one_now:
+    read_again = read_again or is_one_now or (is_back and was_shown != _shown(instance))
+    if read_again:
         _read_again(session, instance, study, is_one_now=is_one_now)
-    if restated or values != _stated(instance):
+    if read_again or restated or values != _stated(instance):
         reopen(session, study, now, new_image=False)
         hold_back_replaced(session, study)
     came_again(study, now)
@@ -124,15 +143,15 @@ def _was_left_out(session: Session, instance: Instance) -> bool:
 
 def _read_again(session: Session, instance: Instance, study: Study, *, is_one_now: bool) -> None:
     """Queues the reading of an image: again, or for the first time because its header now says that it is a view of a
-    breast."""
-    jobs = session.scalars(select(Job).where(Job.instance_id == instance.id)).all()
-    for job in jobs:
-        if job.state is JobState.FAILED:
-            job.state = moved(job.state, JobState.CANCELLED)
+    breast. One that is no view of a breast now is not read."""
+    jobs = session.scalars(select(Job.id).where(Job.instance_id == instance.id)).all()
     if not jobs and not is_one_now:
         return  # not an image that is read
-    instance.leave_unread(None)
-    instance.reading = None
+    cancel_readings(session, instance)
+    instance.leave_unread(Unread.NO_VIEW if instance.no_view else None)
+    instance.reading = instance.masks_path = instance.read_at = None
+    if instance.no_view:
+        return
     # A raw image's first reading is queued when the study closes.
     if jobs or instance.kind != InstanceKind.FOR_PROCESSING:
         ask_for_reading(session, study, instance)
@@ -163,8 +182,9 @@ def _stated(instance: Instance) -> tuple[object, ...]:
         instance.series_instance_uid,
         instance.patient_id,
         instance.patient_birth_date,
-        instance.laterality,
-        instance.view,
-        instance.extent,
-        instance.no_view,
+        *_shown(instance),
     )
+
+
+def _shown(instance: Instance) -> tuple[object, ...]:
+    return (instance.laterality, instance.view, instance.extent, instance.no_view)

@@ -41,14 +41,7 @@ from node.assessments.entered import match_again
 from node.assessments.from_sr import enter_report
 from node.audit.events import Arrived, enter_received
 from node.audit.events import Sender as SentBy
-from node.intake.received_again import (
-    Difference,
-    compare,
-    correct,
-    hold_contradicting,
-    measures_otherwise,
-    states_otherwise,
-)
+from node.intake.received_again import Corrected, Difference, compare, correct, corrected, hold_contradicting
 from node.intake.register import register
 from node.intake.same_pixels import PixelComparison
 from node.intake.sender_limits import SenderLimits
@@ -264,7 +257,7 @@ class Receiving:
         if known.purged_at is not None:  # not lost: retention deleted it, and its reading was reported
             log.info("study %d: instance %d came again after it was purged: kept again", known.study_id, known.id)
             version = version_for(kept.parent, header.sop_instance_uid, whole.path, kept)
-            self._correct(received, known, whole, header, version, restated=False)
+            self._correct(received, known, whole, header, version, Corrected())
             return _SUCCESS
         try:
             if not ArchivedFile(kept, known.sha256).is_intact:
@@ -274,7 +267,7 @@ class Receiving:
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
             # A damaged file is kept: an accepted file is never overwritten.
             version = version_for(kept.parent, header.sop_instance_uid, whole.path, kept)
-            self._correct(received, known, whole, header, version, restated=True, read_again=True)
+            self._correct(received, known, whole, header, version, Corrected(restated=True, read_again=True))
             return _SUCCESS
         difference = compare(old, whole, self._pixels)
         if difference is Difference.PIXELS:
@@ -283,10 +276,8 @@ class Receiving:
             self._came_again(received, header, known.study_id, known)
             log.info("study %d: instance %d came again unchanged", known.study_id, known.id)
             return _SUCCESS
-        measured = measures_otherwise(old.dataset, whole.dataset)
-        restated = measured or states_otherwise(old.dataset, whole.dataset)
         version = version_for(kept.parent, header.sop_instance_uid, whole.path, kept)
-        self._correct(received, known, whole, header, version, restated=restated, read_again=measured)
+        self._correct(received, known, whole, header, version, corrected(old.dataset, whole.dataset))
         return _SUCCESS
 
     def _correct(
@@ -296,9 +287,7 @@ class Receiving:
         whole: WholeFile,
         header: InstanceHeader,
         version: Version,
-        *,
-        restated: bool,
-        read_again: bool = False,
+        what: Corrected,
     ) -> None:
         syntax = str(whole.transfer_syntax_uid)
         content = self._content(header, whole.path)
@@ -306,7 +295,7 @@ class Receiving:
         with self._entering(path, header, is_new=not version.is_there) as session:
             instance = session.get_one(Instance, known.id)
             file = ArchivedFile(Path(path), received.sha256)
-            correct(session, instance, header, syntax, file, self._now(), restated=restated, read_again=read_again)
+            correct(session, instance, header, syntax, file, self._now(), what)
             self._enter(session, instance, received, content)
             self._audit(session, received, header, instance.study_id, Action.UPDATE)
 

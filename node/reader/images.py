@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from dicom_io.durable import write_durably
 from models.readings.reading_json import masks_of, to_json
 from models.types.reading import ImageReading
@@ -26,7 +28,7 @@ from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
 from node.store.events import tell_failure
 from node.store.faults import FAULT_POLICY, RAISED_AS, FaultPolicy, describe_fault, given_up, is_passing
-from node.store.queue import Claim, LeaseLost, claim, finish, give_back_claims, next_due, put_off, renew
+from node.store.queue import Claim, LeaseLost, claim, finish, give_back_claims, next_due, put_off, renew, wait_again
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance
 from node.store.unread import Unread
@@ -49,11 +51,16 @@ class ReadingLimits:
     gather_s: float = 0.0
 
 
+class _FileReplaced(Exception):
+    """The file that was read is not the instance's any more: a corrected one has come."""
+
+
 @dataclass(frozen=True)
 class _Begun:
-    """A claimed batch that an executor has begun to read."""
+    """A claimed batch that an executor has begun to read, with the file of each image."""
 
     held: Sequence[Claim]
+    files: Sequence[ArchivedFile]
     outcomes: Outcomes
 
 
@@ -124,7 +131,7 @@ class ImageReader:
         """Claims a batch and has it begun. A batch that is not full waits `gather_s` for more images."""
         claimed = self._claim(self.limits.batch, untried)
         while claimed and claimed[0][0].attempts > self.limits.attempts:  # claimed alone
-            self._give_up(claimed[0][0], kills_the_reader(self.limits.attempts))
+            self._give_up(*claimed[0], kills_the_reader(self.limits.attempts))
             claimed = self._claim(self.limits.batch, untried)
         missing = self.limits.batch - len(claimed)
         if self.limits.gather_s and claimed and missing and claimed[0][0].attempts == 1:
@@ -132,7 +139,8 @@ class ImageReader:
             claimed += self._claim(missing, untried=True)
         if not claimed:
             return None
-        return _Begun([held for held, _ in claimed], self.executor.begin([file for _, file in claimed]))
+        files = [file for _, file in claimed]
+        return _Begun([held for held, _ in claimed], files, self.executor.begin(files))
 
     def _claim(self, most: int, untried: bool) -> list[tuple[Claim, ArchivedFile]]:
         with self.sessions.begin() as session:
@@ -149,30 +157,30 @@ class ImageReader:
                 renew(session, [begun.held[place] for place in places], self.now(), self.limits.lease_s)
 
         for place, outcome in begun.outcomes(renewed):
-            held = begun.held[place]
+            held, file = begun.held[place], begun.files[place]
             match outcome:
                 case Read(reading):
-                    self._store_or_put_off(held, reading)
+                    self._store_or_put_off(held, file, reading)
                 case Unreadable(reason):
-                    self._give_up(held, reason)
+                    self._give_up(held, file, reason)
                 case Hindered(reason):
-                    self._put_off(held, reason)
+                    self._put_off(held, file, reason)
 
-    def _store_or_put_off(self, held: Claim, reading: ImageReading) -> None:
+    def _store_or_put_off(self, held: Claim, file: ArchivedFile, reading: ImageReading) -> None:
         try:
-            self._store(held, reading)
+            self._store(held, file, reading)
         except RAISED_AS as fault:
             if not is_passing(fault):
                 raise
-            self._put_off(held, describe_fault(fault))
+            self._put_off(held, file, describe_fault(fault))
 
-    def _store(self, held: Claim, reading: ImageReading) -> None:
+    def _store(self, held: Claim, file: ArchivedFile, reading: ImageReading) -> None:
         masks_path = masks_of_reading(held.instance_id, held.token)
         write_durably(self.data_dir / masks_path, masks_of(reading))
         try:
             with self.sessions.begin() as session:
                 finish(session, held, JobState.DONE)
-                instance = session.get_one(Instance, held.instance_id)
+                instance = self._image_of(session, held, file)
                 instance.reading = to_json(reading)
                 instance.masks_path = str(masks_path)
                 instance.read_at = self.now()
@@ -184,21 +192,45 @@ class ImageReader:
                 held.study_id,
                 held.job_id,
             )
+        except _FileReplaced:
+            (self.data_dir / masks_path).unlink(missing_ok=True)
+            self._read_anew(held)
         else:
             log.info(
                 "study %d: job %d: read, %s", held.study_id, held.job_id, counted(len(reading.findings), "finding")
             )
 
+    def _image_of(self, session: Session, held: Claim, file: ArchivedFile) -> Instance:
+        """The instance whose file was read, under the lock of its study.
+
+        Raises:
+            _FileReplaced: it has another file now.
+        """
+        instance = session.get_one(Instance, held.instance_id)
+        if self.data_dir / instance.path != file.path:
+            raise _FileReplaced
+        return instance
+
+    def _read_anew(self, held: Claim) -> None:
+        """Has the image read again, from the file that it has now; no attempt is counted."""
+        try:
+            with self.sessions.begin() as session:
+                wait_again(session, held)
+        except LeaseLost:
+            log.warning("study %d: job %d: its lease was lost before it was read again", held.study_id, held.job_id)
+        else:
+            log.info("study %d: job %d: the image came again while it was read: read again", held.study_id, held.job_id)
+
     def _give_back(self, held: Sequence[Claim], *, counts: bool) -> None:
         with self.sessions.begin() as session:
             give_back_claims(session, held, self.now(), counts=counts)
 
-    def _put_off(self, held: Claim, reason: str) -> None:
+    def _put_off(self, held: Claim, file: ArchivedFile, reason: str) -> None:
         """Puts an image off after a fault of the machine; the others are still read."""
         faults = held.faults + 1
         again_at = self.limits.fault_policy.again_at(faults, self.now())
         if again_at is None:
-            self._give_up(held, given_up(faults, reason))
+            self._give_up(held, file, given_up(faults, reason))
             return
         try:
             with self.sessions.begin() as session:
@@ -208,14 +240,16 @@ class ImageReader:
         else:
             log.warning("study %d: job %d: postponed, not because of the image: %s", held.study_id, held.job_id, reason)
 
-    def _give_up(self, held: Claim, reason: str) -> None:
+    def _give_up(self, held: Claim, file: ArchivedFile, reason: str) -> None:
         try:
             with self.sessions.begin() as session:
                 finish(session, held, JobState.FAILED, reason)
-                instance = session.get_one(Instance, held.instance_id)
+                instance = self._image_of(session, held, file)
                 instance.leave_unread(Unread.UNREADABLE, reason)
                 tell_failure(session, instance.study, self.now())
         except LeaseLost:
             log.warning("study %d: job %d: its lease was lost before it was given up", held.study_id, held.job_id)
+        except _FileReplaced:
+            self._read_anew(held)
         else:
             log.warning("study %d: job %d: not readable: %s", held.study_id, held.job_id, reason)

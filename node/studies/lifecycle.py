@@ -192,6 +192,16 @@ def ask_for_reading(session: Session, study: Study, image: Instance) -> None:
     )
 
 
+def cancel_readings(session: Session, image: Instance) -> None:
+    """Takes back the readings of an image that were asked for and are not stored, also one that is being made: whoever
+    makes it finds that its job was cancelled, and stores nothing."""
+    session.execute(
+        moving(Job.state, [JobState.WAITING, JobState.RUNNING, JobState.FAILED], JobState.CANCELLED)
+        .where(Job.instance_id == image.id, Job.kind == JobKind.READ_IMAGE)
+        .values(worker=None, lease_until=None)
+    )
+
+
 def cancel_reports(session: Session, study: Study) -> None:
     """Takes back the reports that were asked for and not made, also those that could not be written."""
     session.execute(

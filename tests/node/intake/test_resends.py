@@ -54,17 +54,13 @@ def test_the_same_pixels_in_another_transfer_syntax_are_no_new_image(listening_n
         {"PatientName": "Married^Name"},
         {"AccessionNumber": "A2"},
         {"PatientSex": "O"},
-        {"ViewPosition": "ML"},
         {"StudyDate": "20240102"},
         {"SeriesInstanceUID": "1.2.3.10"},
-        {"Modality": "CR"},
-        {"WindowCenter": 100, "WindowWidth": 300},
-        {"RescaleSlope": 2, "RescaleIntercept": 0},
         {"BurnedInAnnotation": "YES"},
         {"PatientIdentityRemoved": "YES", "DeidentificationMethod": "By hand"},
     ],
 )
-def test_a_study_with_a_corrected_header_is_reported_again_without_reading_it_again(listening_node, mammogram, changes):
+def test_corrected_demographics_are_reported_again_without_reading_the_image_again(listening_node, mammogram, changes):
     listening_node.store(mammogram())
     put(listening_node, StudyState.REPORTED)
     assert listening_node.store(mammogram(**changes)).Status == Status.SUCCESS
@@ -83,10 +79,17 @@ def test_a_study_with_a_corrected_header_is_reported_again_without_reading_it_ag
         {"EstimatedRadiographicMagnificationFactor": 1.8},
         {"PixelSpacing": [0.06, 0.06], "PixelSpacingCalibrationType": "FIDUCIAL"},
         {"DistanceSourceToDetector": 660, "DistanceSourceToPatient": 400},
+        # The side and view decide where a lesion lies and which warnings there are, the display what the models see.
+        {"ViewPosition": "ML"},
+        {"ImageLaterality": "R"},
+        {"Modality": "CR"},
+        {"WindowCenter": 100, "WindowWidth": 300},
+        {"RescaleSlope": 2, "RescaleIntercept": 0},
+        {"BreastImplantPresent": "YES"},
     ],
-    ids=["spacing", "factor", "calibrated spacing", "distances"],
+    ids=lambda changes: next(iter(changes)),
 )
-def test_an_image_with_a_corrected_scale_is_read_again_so_that_no_length_stays_old(listening_node, mammogram, changes):
+def test_an_image_is_read_again_where_its_reading_depends_on_what_was_corrected(listening_node, mammogram, changes):
     stated = {"ImagerPixelSpacing": [0.08, 0.08]}
     listening_node.store(mammogram(**stated))
     put(listening_node, StudyState.REPORTED)
