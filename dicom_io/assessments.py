@@ -95,7 +95,7 @@ def read_assessments(dataset: Dataset) -> list[StatedAssessment]:
         return []
     if len(found) > MOST_CATEGORIES:
         raise NotReadable(f"It holds more than {MOST_CATEGORIES} BI-RADS categories: no report does.")
-    if code(dataset, "CompletionFlag") != "COMPLETE" or code(dataset, "PreliminaryFlag") == "PRELIMINARY":
+    if not _is_final(dataset):
         raise NotReadable("Its BI-RADS category is not final: the report is preliminary, or not said to be complete.")
     if is_ours(dataset):
         raise NotReadable("Its BI-RADS category was written by a mammo-node.")
@@ -159,6 +159,10 @@ def _is_by_person(path: Path, verified: bool) -> bool:
                 verified or not by_device
             )
     return verified
+
+
+def _is_final(document: Dataset) -> bool:
+    return code(document, "CompletionFlag") == "COMPLETE" and code(document, "PreliminaryFlag") != "PRELIMINARY"
 
 
 def _is_verified(document: Dataset) -> bool:
@@ -240,11 +244,14 @@ class ReadReport:
     Attributes:
         replaces: the SOP Instance UIDs of the documents that it replaces, including its own.
         refusal: why its categories are not used; None if they are, or if there are none.
+        takes_back: the SOP Instance UIDs of the documents that it replaces without a category that is used: what they
+            state may have changed. Empty for a report that is not final.
     """
 
     stated: tuple[StatedAssessment, ...]
     replaces: frozenset[str]
     refusal: str | None
+    takes_back: frozenset[str] = frozenset()
 
 
 def read_report(path: FilePath) -> ReadReport:
@@ -258,7 +265,10 @@ def read_report(path: FilePath) -> ReadReport:
     itself = frozenset({text(dataset, "SOPInstanceUID")})
     try:
         stated = tuple(read_assessments(dataset))
+        why = None
     except NotReadable as refusal:
-        return ReadReport((), itself, str(refusal))
-    # An addendum without a category does not replace its report.
-    return ReadReport(stated, itself | predecessors(dataset) if stated else itself, None)
+        stated, why = (), str(refusal)
+    earlier = predecessors(dataset)
+    if stated:
+        return ReadReport(stated, itself | earlier, None)
+    return ReadReport((), itself, why, earlier if _is_final(dataset) and not is_ours(dataset) else frozenset())

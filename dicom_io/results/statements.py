@@ -31,6 +31,10 @@ AGREEMENT_RULE = (
     "The comparison is whether both recall: the models above the threshold, the radiologist with a category above 3 or "
     "with 0. Category 6 is not compared. The radiologist's categories are quoted; no person has verified this report."
 )
+WITHDRAWN = (
+    "The radiologist's BI-RADS category was withdrawn or corrected: it is not quoted any more, and nothing is compared "
+    "with it."
+)
 _BREASTS = {Laterality.LEFT: "Left breast", Laterality.RIGHT: "Right breast", None: "Exam"}
 
 
@@ -121,6 +125,8 @@ def _summary(exam: ExamReading) -> Iterator[Statement]:
         yield Statement(compared(concordance, exam), concordance.assessment.sop_instance_uid)
     if exam.concordances:
         yield Statement(AGREEMENT_RULE)
+    if exam.withdrawn:
+        yield Statement(WITHDRAWN)
 
 
 def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:

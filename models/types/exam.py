@@ -123,6 +123,7 @@ class ExamReading:
         likelihood: of malignancy in the exam; None if exams are not calibrated or nothing was read.
         ties: pairs of findings in two views that may be one lesion.
         concordances: the radiologist's assessments compared with this reading; empty if none were received.
+        withdrawn: the radiologist's assessments were withdrawn or corrected, and none that counts came since.
         recall_threshold: the site's: a probability (0..1) above it is a recall.
         locations: the location of each finding of `images`.
         tenth: of a reference set, in which the exam's score is; None if the site uses none.
@@ -137,6 +138,7 @@ class ExamReading:
     likelihood: Likelihood | None = None
     ties: tuple[Tie, ...] = ()
     concordances: tuple[Concordance, ...] = ()
+    withdrawn: bool = False
     recall_threshold: float = RECALL_THRESHOLD
     locations: Mapping[FindingId, Location] = field(default_factory=dict)
     tenth: ReferenceTenth | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -42,8 +42,16 @@ def assessments_of(session: Session, study: Study) -> list[Assessment]:
     ]
 
 
+def was_withdrawn(session: Session, study: Study) -> bool:
+    """Whether a study's categories were withdrawn or corrected, and none that counts was entered since."""
+    taken_back = select(ReceivedAssessment.id).where(
+        ReceivedAssessment.study_id == study.id, ReceivedAssessment.withdrawn_at.is_not(None)
+    )
+    return session.scalar(taken_back.limit(1)) is not None and not assessments_of(session, study)
+
+
 def counting(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
-    """The assessments that count: of several the latest, by assessment time, else by arrival.
+    """The assessments that count: of several the latest, by assessment time, else by arrival; none that was withdrawn.
 
     Of the documents of one order (`rows` holds all of these) the newest counts, also where it moves a category to the
     other breast or to another study. Of each breast and of the exam the latest counts. An assessment of the exam does
@@ -65,8 +73,9 @@ def counting(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
 
 
 def _standing(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
-    """The rows that no later document about their order replaced; the latest last."""
-    ordered = sorted(rows, key=lambda row: (row.received_at if row.assessed_at is None else row.assessed_at, row.id))
+    """The rows that were not withdrawn, and that no later document about their order replaced; the latest last."""
+    held = [row for row in rows if row.withdrawn_at is None]
+    ordered = sorted(held, key=lambda row: (row.received_at if row.assessed_at is None else row.assessed_at, row.id))
     newest = {row.order: row.document for row in ordered if row.order}
     return [row for row in ordered if newest.get(row.order, row.document) == row.document]
 
@@ -98,7 +107,7 @@ def enter(
     }:
         return []
     corrected = _of_orders(session, {assessment.order for assessment in stated} - {""})
-    before = {study: _counting(session, study) for row in (*removed, *corrected) if (study := row.study)}
+    before = {study: counted_in(session, study) for row in (*removed, *corrected) if (study := row.study)}
     for row in removed:
         session.delete(row)
     session.flush()
@@ -120,10 +129,11 @@ def match_again(session: Session, instance: Instance, now: float) -> None:
         _match(session, touched_by(session, instance), {}, now)
 
 
-_Counting = set[tuple[str | None, str]]
+Counted = tuple[frozenset[tuple[str | None, str]], bool]
+"""What a report says of a study: the categories that count by breast, and whether they were withdrawn."""
 
 
-def _match(session: Session, rows: Sequence[ReceivedAssessment], before: dict[Study, _Counting], now: float) -> None:
+def _match(session: Session, rows: Sequence[ReceivedAssessment], before: dict[Study, Counted], now: float) -> None:
     """Matches or unmatches rows with studies. Studies in which another category counts than `before` are reported
     again, once."""
     changed = dict(before)
@@ -137,16 +147,23 @@ def _match(session: Session, rows: Sequence[ReceivedAssessment], before: dict[St
             continue
         for affected in (row.study, study):
             if affected is not None:
-                changed.setdefault(affected, _counting(session, affected))
+                changed.setdefault(affected, counted_in(session, affected))
         row.study = study
         session.flush()
-    for study, counted in changed.items():
-        if _counting(session, study) != counted:
-            report_anew(session, study, now, ARRIVED)
+    report_changed(session, changed, now, ARRIVED)
 
 
-def _counting(session: Session, study: Study) -> _Counting:
-    return {(assessment.laterality, assessment.category) for assessment in assessments_of(session, study)}
+def report_changed(session: Session, before: Mapping[Study, Counted], now: float, why: str) -> None:
+    """Reports the studies again in which something else counts than `before`."""
+    for study, counted in before.items():
+        if counted_in(session, study) != counted:
+            report_anew(session, study, now, why)
+
+
+def counted_in(session: Session, study: Study) -> Counted:
+    """What a report says of a study's categories."""
+    stated = assessments_of(session, study)
+    return frozenset((each.laterality, each.category) for each in stated), was_withdrawn(session, study)
 
 
 def _row(stated: StatedAssessment, source: AssessmentSource, now: float) -> ReceivedAssessment:
@@ -168,7 +185,8 @@ def _row(stated: StatedAssessment, source: AssessmentSource, now: float) -> Rece
 def _is_known(session: Session, row: ReceivedAssessment) -> bool:
     """Whether the newest row of the same document, or of the same source about the same breast, is equal.
 
-    Rows of an order are compared with all its latest rows (`enter`).
+    Rows of an order are compared with all its latest rows (`enter`). What was withdrawn is entered anew by another
+    document; the same document again adds nothing.
     """
     same_source = select(ReceivedAssessment).where(
         ReceivedAssessment.source == row.source, ReceivedAssessment.laterality.is_not_distinct_from(row.laterality)
@@ -178,6 +196,7 @@ def _is_known(session: Session, row: ReceivedAssessment) -> bool:
         ReceivedAssessment.study_instance_uid == row.study_instance_uid,
         ReceivedAssessment.accession_number == row.accession_number,
         ReceivedAssessment.patient_id == row.patient_id,
+        ReceivedAssessment.withdrawn_at.is_(None),
     )
     newest = (
         session.scalars(query.order_by(ReceivedAssessment.id.desc()).limit(1)).first()

@@ -21,6 +21,7 @@ class AssessmentView:
     Attributes:
         study: the study's id in the queue; None: unmatched, `why` says why.
         counts: whether it counts for its study; others are older, or were corrected.
+        withdrawn: whether it was withdrawn or corrected.
     """
 
     id: int
@@ -34,6 +35,7 @@ class AssessmentView:
     assessed_at: float | None
     received_at: float
     counts: bool
+    withdrawn: bool
     why: str
 
 
@@ -78,6 +80,7 @@ def view_assessments(session: Session, data_dir: Path) -> AssessmentsView:
                 assessed_at=row.assessed_at,
                 received_at=row.received_at,
                 counts=row.id in counts,
+                withdrawn=row.withdrawn_at is not None,
                 why=row.why,
             )
             for row in rows

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from node.assessments.view import AssessmentView
 
 birads_commands = typer.Typer(
-    help="The radiologists' BI-RADS categories: import, list, statistics.", no_args_is_help=True
+    help="The radiologists' BI-RADS categories: import, list, withdraw, statistics.", no_args_is_help=True
 )
 birads_commands.command("stats")(stats_of_assessments)
 _BREASTS = {"L": "left", "R": "right", None: "exam"}
@@ -65,6 +65,34 @@ def import_assessments(
     raise typer.Exit(1 if table.bad_rows else 0)
 
 
+@birads_commands.command("withdraw")
+def withdraw_assessments(
+    study: Annotated[str, typer.Argument(help="The study's id, as `status` shows it, or its Study Instance UID.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Withdraw all categories of a study: they count no longer, and its report is written again without them.
+
+    Categories that are received later count again.
+    """
+    import time
+
+    from config.settings import load
+    from node.assessments.withdrawn import BY_HAND, Subject, withdraw
+    from node.audit.actors import command_line
+    from node.operations.acts import Act, Deed, note
+    from node.operations.studies import find_study
+    from node.store.tables import Study
+
+    settings, now = load(config), time.time()
+    with open_queue(settings).begin() as session:
+        number = find_study(session, study)
+        named = Subject(session.get_one(Study, number).study_instance_uid)
+        rows = withdraw(session, [named], BY_HAND, now)
+        if rows:
+            note(session, Act(Deed.CATEGORIES_WITHDRAWN, command_line(), study=number), now)
+    typer.echo(f"study {number}: {counted(len(rows), 'assessment')} withdrawn")
+
+
 @birads_commands.command("list")
 def list_assessments(
     config: ConfigFile = DEFAULT_CONFIG,
@@ -103,7 +131,11 @@ def _line(assessment: AssessmentView) -> str:
         f"{_BREASTS[assessment.laterality]} {assessment.category} by {assessment.source}, "
         f"received {local_time(assessment.received_at)}"
     )
+    if assessment.withdrawn:
+        what += " (withdrawn or corrected)"
+    elif assessment.study is not None and not assessment.counts:
+        what += " (a later assessment counts)"
     if assessment.study is not None:
-        return f"study {assessment.study}  {what}" + ("" if assessment.counts else " (a later assessment counts)")
+        return f"study {assessment.study}  {what}"
     named = assessment.study_instance_uid or f"accession number {assessment.accession_number}"
     return f"unmatched  {what}, for {named}: {assessment.why}"

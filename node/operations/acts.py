@@ -57,6 +57,7 @@ class Deed(StrEnum):
     DELIVERIES_MOVED = "moved deliveries"
     DIGESTS_ENTERED = "entered digests"
     NOTICES_DROPPED = "dropped notices"
+    CATEGORIES_WITHDRAWN = "withdrew the radiologist's categories"
 
 
 _AUTHENTICATIONS = {Deed.SIGNED_IN: LOGIN, Deed.REFUSED: LOGIN, Deed.SIGNED_OUT: LOGOUT}

@@ -210,6 +210,8 @@ def _assessments(assessed: Sequence[ReceivedAssessment]) -> Iterator[Event]:
     for row in assessed:
         about = f"{_SIDES[row.laterality]} breast" if row.laterality else "exam"
         yield Event(row.received_at, f"Radiologist's BI-RADS {row.category}, {about}, received by {row.source}")
+        if row.withdrawn_at is not None:
+            yield Event(row.withdrawn_at, f"Radiologist's BI-RADS {row.category}, {about}, withdrawn or corrected")
 
 
 def _deliveries(study: StudyView) -> Iterator[Event]:

@@ -16,7 +16,7 @@ from models.types.birads import RECALL_THRESHOLD
 from models.types.exam import ExamImage, ExamReading, UnreadImage
 from models.types.reading import ImageReading
 from node.archive.contents import reading_of
-from node.assessments.entered import assessments_of
+from node.assessments.entered import assessments_of, was_withdrawn
 from node.store.tables import Instance, Study
 from node.store.unread import Unread, sentence
 from node.studies.closing import arrived_views, breasts_of, readings_begun, shown_by, shown_views
@@ -70,7 +70,8 @@ def exam_of(
     exam = replace(exam, recall_threshold=recall_threshold)
     if reference is not None:
         exam = ranked(exam, reference)
-    return replace(exam, concordances=concordances(exam, assessments_of(session, study)))
+    compared = concordances(exam, assessments_of(session, study))
+    return replace(exam, concordances=compared, withdrawn=was_withdrawn(session, study))
 
 
 def _reading(instance: Instance, data_dir: Path, *, only_scores: bool) -> ImageReading | None:

@@ -415,6 +415,10 @@ class ReceivedAssessment(Table):
     """When the radiologist assessed it, where the document says; of two for one breast the later one counts."""
     received_at: Mapped[float]
     why: Mapped[str] = mapped_column(default="")
+    withdrawn_at: Mapped[float | None]
+    """When it was withdrawn or corrected: it counts no longer. None: it stands."""
+    withdrawn_by: Mapped[str | None]
+    """The document that took it back, or "a person"."""
 
     study: Mapped[Study | None] = relationship()
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from config.hl7 import Hl7
 from dicom_io.audit.codes import SOURCE
@@ -26,7 +27,9 @@ from models.types.words import counted
 from node.archive.layout import HL7_REFUSED
 from node.assessments.entered import enter
 from node.assessments.hl7.message import Message, NoMessage, NotUsable, parse
-from node.assessments.hl7.results import results_of
+from node.assessments.hl7.orders import orders_of
+from node.assessments.hl7.results import results_of, subject_of
+from node.assessments.withdrawn import Subject, withdraw
 from node.audit.events import enter_assessed
 from node.logs import place_of
 from node.store.database import Sessions
@@ -35,6 +38,8 @@ log = logging.getLogger(__name__)
 
 MOST_REFUSED = 1000
 """How many refused messages are kept, the newest ones. They contain patient data."""
+TAKES_BACK = "it corrects or withdraws a report, and states no BI-RADS category"
+WITHDRAWN_NOW = "the categories of its study count no longer: send the corrected report"
 _ERROR_CODES = {
     "AE": ("207", "Application error", "HL70357"),
     "AR": ("200", "Unsupported message type", "HL70357"),
@@ -84,29 +89,49 @@ class Hl7Intake:
         if message.header.component(11) not in ("", "P"):
             return self._rejected(message, host, "only production messages are accepted (MSH-11 = P)")
         try:
-            return self._entered(message, host)
+            return self._entered(message, block, host)
         except NotUsable as fault:
-            return self._unusable(message, block, host, str(fault))
+            return self._refused(message, block, host, str(fault))
         except SQLAlchemyError as fault:
-            # Only the type: the message of the exception quotes the row, which has patient data.
-            log.error("an HL7 message could not be written to the database: %s", type(fault).__name__)
-            return self._acknowledged(message, "AE", "the node's database cannot be written: send again")
+            return self._not_written(message, fault)
+
+    def _not_written(self, message: Message, fault: SQLAlchemyError) -> bytes:
+        # Only the type: the message of the exception quotes the row, which has patient data.
+        log.error("an HL7 message could not be written to the database: %s", type(fault).__name__)
+        return self._acknowledged(message, "AE", "the node's database cannot be written: send again")
 
     def too_large(self) -> bytes:
         """The acknowledgement of a message that is larger than hl7.max_message_kb."""
         log.warning("HL7 message refused: larger than hl7.max_message_kb")
         return self._acknowledged(None, "AE", "the message is too large (hl7.max_message_kb)")
 
-    def _entered(self, message: Message, host: str) -> bytes:
+    def _entered(self, message: Message, block: bytes, host: str) -> bytes:
         results = results_of(message, self.settings)
         with self.sessions.begin() as session:
+            taken_back = self._withdrawn(session, message, results.takes_back, host)
             entered = enter(session, results.assessments, AssessmentSource.HL7, self.now())
-            # As IHE ITI has it of HL7 messages: the sending facility and application.
-            name = "|".join(message.header.component(field) for field in (4, 3))
-            sender = Participant(name, is_requestor=True, roles=(SOURCE,), address=host)
-            enter_assessed(session, entered, sender, self.now(), message.header.component(10))
+            enter_assessed(session, entered, _sender(message, host), self.now(), message.control_id)
+        if taken_back and not results.assessments:
+            return self._unusable(message, block, host, f"{TAKES_BACK}; {WITHDRAWN_NOW}")
         log.info("HL7 message: %s, %d new", counted(len(results.assessments), "assessment"), len(entered))
         return self._acknowledged(message, "AA", results.note)
+
+    def _refused(self, message: Message, block: bytes, host: str, why: str) -> bytes:
+        """Refuses a message that cannot be understood. What it is about may have changed, so the categories that its
+        orders or their studies have are withdrawn."""
+        try:
+            with self.sessions.begin() as session:
+                about = [subject_of(order, self.settings) for order in orders_of(message)]
+                taken_back = self._withdrawn(session, message, about, host)
+        except SQLAlchemyError as fault:
+            return self._not_written(message, fault)
+        return self._unusable(message, block, host, f"{why}; {WITHDRAWN_NOW}" if taken_back else why)
+
+    def _withdrawn(self, session: Session, message: Message, about: Collection[Subject], host: str) -> bool:
+        """Whether categories are withdrawn that `about` names, now or when the same message came before."""
+        rows = withdraw(session, about, message.document, self.now())
+        enter_assessed(session, rows, _sender(message, host), self.now(), message.control_id)
+        return bool(rows)
 
     def _unusable(self, message: Message | None, block: bytes, host: str, why: str) -> bytes:
         name = f"{hashlib.sha256(block).hexdigest()[:16]}.hl7"  # an identical message is kept once
@@ -160,3 +185,9 @@ class Hl7Intake:
     def may_send(self, host: str) -> bool:
         """Whether this address may send (hl7.sender_hosts). Does not wait for a DNS query."""
         return any(self.hosts.is_at(allowed, host) for allowed in self.settings.sender_hosts)
+
+
+def _sender(message: Message, host: str) -> Participant:
+    """As IHE ITI has it of HL7 messages: the sending facility and application."""
+    name = "|".join(message.header.component(field) for field in (4, 3))
+    return Participant(name, is_requestor=True, roles=(SOURCE,), address=host)

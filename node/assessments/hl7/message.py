@@ -157,6 +157,11 @@ class Message:
     def control_id(self) -> str:
         return self.header.component(10)
 
+    @property
+    def document(self) -> str:
+        """Names this message among all: the same again is the same document."""
+        return f"{self.control_id} {self.digest}"
+
 
 @dataclass(frozen=True)
 class FieldPath:

@@ -9,8 +9,10 @@ from config.hl7 import Hl7
 from node.assessments.hl7.message import FieldPath, Message, Segment, first_value
 
 FINAL, WITHDRAWN, OTHER = "final", "withdrawn", "other"
+_TAKES_BACK = frozenset("CDWX")
 _STATUSES = dict.fromkeys("FC", FINAL) | dict.fromkeys("DWX", WITHDRAWN)
-"""HL7 table 0085: final, corrected; deleted, wrong, cannot be obtained."""
+"""HL7 table 0085: final, corrected; deleted, wrong, cannot be obtained. All but F take an
+earlier result back (`_TAKES_BACK`), of an order (OBR-25, HL7 table 0123) or of a row."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Order:
     context: tuple[Segment, ...]
     """MSH, PID, OBR, and the segments after it except OBX."""
     rows: tuple[Segment, ...]
-    """OBX."""
+    """OBX; empty for an order without a result."""
 
     @property
     def notes(self) -> list[Segment]:
@@ -35,8 +37,15 @@ class Order:
             rows.setdefault(_STATUSES.get(row.component(11) or of_order, OTHER), []).append(row)
         return rows
 
+    @property
+    def takes_back(self) -> bool:
+        """Whether the status of the order, or of one of its rows, says that it corrects or withdraws a result."""
+        statuses = {first_value(["OBR-25"], self.context), *(row.component(11) for row in self.rows)}
+        return not statuses.isdisjoint(_TAKES_BACK)
+
 
 def orders_of(message: Message) -> Iterator[Order]:
+    """The orders of a message, also those without results."""
     patient: list[Segment] = []
     context: list[Segment] = [message.header]
     rows: list[Segment] = []
@@ -44,18 +53,23 @@ def orders_of(message: Message) -> Iterator[Order]:
         if segment.name in ("PID", "ORC", "OBR") and rows:
             yield Order(tuple(context), tuple(rows))
             context, rows = [message.header, *patient], []
+        elif segment.name == "PID" or (segment.name in ("ORC", "OBR") and _names(context, segment.name)):
+            if _names(context, "OBR"):  # the earlier order has no results
+                yield Order(tuple(context), ())
+            context = [message.header, *patient]
         match segment.name:
             case "OBX":
                 rows.append(segment)
             case "PID":
                 patient, context = [segment], [message.header, segment]
-            # The earlier order has no results.
-            case "ORC" | "OBR" if any(earlier.name == segment.name for earlier in context):
-                context = [message.header, *patient, segment]
             case _:
                 context.append(segment)
-    if rows:
+    if rows or _names(context, "OBR"):
         yield Order(tuple(context), tuple(rows))
+
+
+def _names(segments: Iterable[Segment], name: str) -> bool:
+    return any(segment.name == name for segment in segments)
 
 
 def order_key(context: Sequence[Segment]) -> str:

@@ -23,6 +23,7 @@ from node.assessments.hl7.wording import categories_in_text, text_of
 from node.assessments.text.report import CORRECTED, SEVERAL
 from node.assessments.text.sentence import UNREADABLE
 from node.assessments.text.words import Sides, corrects, unnamed
+from node.assessments.withdrawn import Subject
 
 NO_CATEGORY = "no BI-RADS category in it: nothing to enter"
 NOT_FINAL = "a preliminary result: not used before it is final"
@@ -36,10 +37,16 @@ _Found = tuple[Segment | None, Sides, Category]
 
 @dataclass(frozen=True)
 class Results:
-    """The assessments of a message. `note`: the reason if there are none."""
+    """The assessments of a message.
+
+    Attributes:
+        note: the reason if there are none.
+        takes_back: what its orders are about that state no category, and correct or withdraw a report.
+    """
 
     assessments: tuple[StatedAssessment, ...]
     note: str = ""
+    takes_back: tuple[Subject, ...] = ()
 
 
 def results_of(message: Message, settings: Hl7) -> Results:
@@ -51,7 +58,7 @@ def results_of(message: Message, settings: Hl7) -> Results:
     found: list[StatedAssessment] = []
     mentioned_with: set[str] = set()  # the statuses of results that mention BI-RADS
     final = False
-    orders = list(orders_of(message))
+    orders, stating = list(orders_of(message)), []
     for order in orders:
         for status, rows in order.by_status().items():
             final = final or status == FINAL
@@ -62,15 +69,36 @@ def results_of(message: Message, settings: Hl7) -> Results:
                     if not stated:
                         raise NotUsable(f"{UNREADABLE} (hl7.category)")
                     found += stated
+                    stating.append(order)
     if (final or not any(order.rows for order in orders)) and is_named_in_unread_field(message, settings, bool(found)):
         raise NotUsable(f"{UNREADABLE}: a field that is not read names BI-RADS")
+    takes_back = tuple(
+        subject_of(order, settings)
+        for order in orders
+        if not any(order is other for other in stating) and (order.takes_back or _says_that_it_corrects(order))
+    )
     if found:
         if any(corrects(segment.text(field)) for segment in message.segments for field in _PROSE.get(segment.name, ())):
             raise NotUsable(CORRECTED)
-        return Results(tuple(_without_contradiction(found)))
+        return Results(tuple(_without_contradiction(found)), "", takes_back)
     if WITHDRAWN in mentioned_with:
         raise NotUsable("it takes a result back: mammo-node keeps what it was told, send a corrected result")
-    return Results((), NOT_FINAL if mentioned_with else NO_CATEGORY)
+    return Results((), NOT_FINAL if mentioned_with else NO_CATEGORY, takes_back)
+
+
+def _says_that_it_corrects(order: Order) -> bool:
+    prose = [*((row, 3) for row in order.rows), *((row, 5) for row in order.rows), *((note, 3) for note in order.notes)]
+    return any(corrects(segment.text(field)) for segment, field in prose)
+
+
+def subject_of(order: Order, settings: Hl7) -> Subject:
+    """The study and the order that an order of a message is about."""
+    segments = [*order.context, *order.rows]
+    return Subject(
+        first_value(settings.study_instance_uid, segments),
+        first_value(settings.accession_number, segments),
+        order_key(order.context),
+    )
 
 
 def _stated(order: Order, rows: Sequence[Segment], message: Message, settings: Hl7) -> Iterator[StatedAssessment]:
@@ -99,7 +127,7 @@ def _stated(order: Order, rows: Sequence[Segment], message: Message, settings: H
             raise NotUsable("it names no study (hl7.study_instance_uid, hl7.accession_number)")
         for side in sides or (None,):
             yield StatedAssessment(
-                document=f"{message.control_id} {message.digest}",
+                document=message.document,
                 study_instance_uid=study,
                 accession_number=accession,
                 patient_id="\\".join(patient_ids(order.context, settings)),
