@@ -35,6 +35,15 @@ _DEVICE = frozenset(("DCM", str(number)) for number in range(121012, 121018))
 where no observer type says so."""
 _ALGORITHM = frozenset(("DCM", str(number)) for number in range(111000, 111004))
 """Algorithm Family, Name, Parameters and Version."""
+_CURRENT = frozenset(
+    {("DCM", number) for number in ("121070", "121071", "121072", "121073", "121076", "121077", "121111", "111412")}
+    | {("DCM", number) for number in ("111413", "111033", "111034", "111059", "125007", "126010")}
+    | {("LN", number) for number in ("59776-5", "19005-8", "55110-1", "55112-7")}
+)
+"""Headings and items that state what is found now (PS3.16 CID 7001, 7002, 6052 and 6053, also by their codes before
+2015): Findings, Impressions, Conclusions, Summary and one of each, Overall Assessment, measurements. Below any other
+heading (Previous Findings, History, Indications, Comparison to Previous Studies, Physical Examination Results, …) a
+category is that of another exam, or why this one was made."""
 MOST_CATEGORIES = 500
 _LATERALITY = frozenset({("SCT", "272741003"), ("SRT", "G-C171")})
 _SITE = frozenset({("SCT", "363698007"), ("SRT", "G-C0E3")})
@@ -77,15 +86,16 @@ class StatedAssessment:
 def read_assessments(dataset: Dataset) -> list[StatedAssessment]:
     """The categories that a person assigned, one for each breast or the exam; empty if the report has none.
 
-    An overall assessment (111413) goes before those of findings: of the exam before all of them, of a breast before
+    Only what stands below headings of current findings, impressions and assessments counts (`_CURRENT`), or directly in
+    the document. An overall assessment (111413) goes before those of findings: of the exam before all of them, of a breast before
     those of that breast. Of several findings of one breast the most severe category counts. Laterality is searched from
     the assessment outwards; that both breasts were examined (Procedure Reported) makes it the exam's, that a finding is
     bilateral makes it each breast's.
 
     Raises:
-        NotReadable: it holds categories and none may be used (not final, by a machine, without a person observer, or in
-            a code that is no BI-RADS category), or its content is missing or damaged. The message is without patient
-            data.
+        NotReadable: it holds categories and none may be used (not final, by a machine, without a person observer, below
+            another heading, or in a code that is no BI-RADS category), or its content is missing or damaged. The
+            message is without patient data.
     """
     if not items(dataset, "ContentSequence"):
         raise NotReadable("A structured report without content.")
@@ -108,8 +118,14 @@ def read_assessments(dataset: Dataset) -> list[StatedAssessment]:
             "Its BI-RADS category is not said to be a person's: no person observer, one beside a device, or an "
             "algorithm."
         )
+    current = [path for path in by_person if _is_current(path)]
+    if not current:
+        raise NotReadable(
+            "Its BI-RADS category is below no heading of current findings, impressions or assessments: it may be of an "
+            "earlier exam."
+        )
     overall, of_findings = _Sides(), _Sides()
-    for path in by_person:
+    for path in current:
         category = _category(path[-1])
         group = overall if any(item.name == _OVERALL for item in path) else of_findings
         for side in _sides(path):
@@ -139,6 +155,11 @@ def _category(item: Item) -> Category:
     if category is None:
         raise NotReadable("Its assessment category is missing, or its code is no BI-RADS category.")
     return category
+
+
+def _is_current(path: Path) -> bool:
+    """Whether each heading and item between the document and a category, if it is named, is of the current exam."""
+    return all(item.name is None or item.name in _CURRENT for item in path[1:-1])
 
 
 def _is_by_person(path: Path, verified: bool) -> bool:

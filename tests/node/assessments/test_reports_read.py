@@ -156,6 +156,55 @@ def test_a_category_with_an_algorithm_anywhere_beside_it_is_that_of_the_algorith
 
 
 @pytest.mark.parametrize(
+    "heading",
+    [
+        Code("121068", "DCM", "Previous Findings"),
+        Code("121069", "DCM", "Previous Finding"),
+        Code("18834-2", "LN", "Previous Findings"),
+        Code("121060", "DCM", "History"),
+        Code("11329-0", "LN", "History"),
+        Code("55752-0", "LN", "Clinical Information"),
+        Code("121062", "DCM", "Request"),
+        Code("121109", "DCM", "Indications for Procedure"),
+        Code("18785-6", "LN", "Indications for Procedure"),
+        Code("111401", "DCM", "Reason for Procedure"),
+        Code("121066", "DCM", "Prior Procedure Descriptions"),
+        Code("111424", "DCM", "Comparison to previous studies"),
+        Code("111423", "DCM", "Physical Examination Results"),
+        Code("121110", "DCM", "Patient Presentation"),
+        Code("1", "99LOCAL", "Findings"),
+    ],
+    ids=lambda code: f"{code.meaning} ({code.scheme_designator})",
+)
+def test_a_category_below_a_heading_of_another_exam_or_of_the_reason_for_it_never_counts(heading: Code) -> None:
+    earlier = item(heading, None, item(SECTION, None, finding(Category.FIVE, LEFT)))
+    assert read(report(earlier, item(SECTION, None, finding(Category.TWO, LEFT)))) == "L 2"
+    assert read(report(item(SECTION, None, finding(Category.TWO, LEFT)), earlier)) == "L 2"
+    with pytest.raises(NotReadable, match="may be of an earlier exam"):
+        read(report(earlier))
+    with pytest.raises(NotReadable, match="may be of an earlier exam"):
+        read(report(item(SECTION, None, item(heading, None, category(Category.FIVE)))))
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        SECTION,
+        Code("59776-5", "LN", "Findings"),
+        Code("121072", "DCM", "Impressions"),
+        Code("19005-8", "LN", "Impressions"),
+        Code("121076", "DCM", "Conclusions"),
+        Code("55110-1", "LN", "Conclusions"),
+        Code("55112-7", "LN", "Summary"),
+        Code("111413", "DCM", "Overall Assessment"),
+    ],
+    ids=lambda code: f"{code.meaning} ({code.scheme_designator})",
+)
+def test_a_category_below_a_heading_of_findings_impressions_and_assessments_counts(heading: Code) -> None:
+    assert read(report(item(heading, None, finding(Category.FOUR, LEFT)))) == "L 4"
+
+
+@pytest.mark.parametrize(
     "flags", [{"CompletionFlag": "PARTIAL"}, {"CompletionFlag": None}, {"PreliminaryFlag": "PRELIMINARY"}]
 )
 def test_a_report_that_is_not_final_is_not_used(flags: dict[str, str | None]) -> None:
