@@ -87,10 +87,10 @@ def read_assessments(dataset: Dataset) -> list[StatedAssessment]:
     """The categories that a person assigned, one for each breast or the exam; empty if the report has none.
 
     Only what stands below headings of current findings, impressions and assessments counts (`_CURRENT`), or directly in
-    the document. An overall assessment (111413) goes before those of findings: of the exam before all of them, of a breast before
-    those of that breast. Of several findings of one breast the most severe category counts. Laterality is searched from
-    the assessment outwards; that both breasts were examined (Procedure Reported) makes it the exam's, that a finding is
-    bilateral makes it each breast's.
+    the document. An overall assessment (111413) goes before those of findings: of the exam before all of them, of a
+    breast before those of that breast. Of several findings of one breast the most severe category counts. Laterality is
+    searched from the assessment outwards; that both breasts were examined (Procedure Reported) makes it the exam's,
+    that a finding is bilateral makes it each breast's.
 
     Raises:
         NotReadable: it holds categories and none may be used (not final, by a machine, without a person observer, below

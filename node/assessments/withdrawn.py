@@ -1,4 +1,4 @@
-"""Takes radiologists' BI-RADS categories back: a correction that states none, or a person, says that they no longer hold."""
+"""Takes radiologists' BI-RADS categories back: a correction without one, or a person, says that they no longer hold."""
 
 from __future__ import annotations
 

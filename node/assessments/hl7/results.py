@@ -20,9 +20,9 @@ from node.assessments.hl7.mentions import is_named_in_unread_field, mentions_bir
 from node.assessments.hl7.message import FieldPath, Message, NotUsable, Segment, first_value
 from node.assessments.hl7.orders import FINAL, WITHDRAWN, Order, order_key, orders_of, patient_ids
 from node.assessments.hl7.wording import categories_in_text, text_of
-from node.assessments.text.report import CORRECTED, SEVERAL
+from node.assessments.text.report import CORRECTED, PRELIMINARY, SEVERAL
 from node.assessments.text.sentence import UNREADABLE
-from node.assessments.text.words import Sides, corrects, unnamed
+from node.assessments.text.words import Sides, corrects, not_final, unnamed
 from node.assessments.withdrawn import Subject
 
 NO_CATEGORY = "no BI-RADS category in it: nothing to enter"
@@ -113,6 +113,8 @@ def _stated(order: Order, rows: Sequence[Segment], message: Message, settings: H
     others = [row for row in rows if not category_paths(row, settings)]
     if coded and not worded and settings.reads_text and unnamed(text_of(others)):
         raise NotUsable("its text may give another BI-RADS category than its coded one")
+    if coded and settings.reads_text and not_final(text_of(others)):
+        raise NotUsable(PRELIMINARY)
     if coded or worded:
         refuse_unused_sides(order, rows, settings)
     for row, sides, category in (*coded, *worded):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from config.hl7 import Hl7
 from models.types.birads import Category
 from node.assessments.hl7.coded import TEXT_TYPES, category_paths, sides_of_name
-from node.assessments.hl7.message import NotUsable, Segment
+from node.assessments.hl7.message import NotUsable, Segment, first_value
 from node.assessments.hl7.orders import Order
 from node.assessments.text.report import breasts_in, categories_in
 from node.assessments.text.sentence import UNREADABLE
@@ -36,7 +36,7 @@ def categories_in_text(order: Order, rows: Sequence[Segment], settings: Hl7) -> 
     if any(_ENDS_ANNOUNCING.search(repetition) for row in texts for repetition in row.repetitions(5)[:-1]):
         raise NotUsable("a repetition of OBX-5 ends between BI-RADS and its category")
     try:
-        found = categories_in(text)
+        found = categories_in(text, exam_year_of(order))
     except ValueError as error:
         raise NotUsable(str(error)) from error
     if found and any((sides := sides_of_name(row)) and breasts_in(row.text(5)) - set(sides) for row in texts):
@@ -44,6 +44,12 @@ def categories_in_text(order: Order, rows: Sequence[Segment], settings: Hl7) -> 
     if any(not sides and _is_named_by_a_letter(row) for sides, _ in found for row in texts):
         raise NotUsable("the code of a row (OBX-3) may be of a side, and its category names none")
     return found
+
+
+def exam_year_of(order: Order) -> int | None:
+    """The year of the exam (OBR-7); None if it is not stated."""
+    stated = first_value(["OBR-7"], order.context)[:4]
+    return int(stated) if re.fullmatch(r"[0-9]{4}", stated) else None
 
 
 def text_of(rows: Iterable[Segment]) -> str:

@@ -14,15 +14,26 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from models.types.mammogram import Laterality
+from node.assessments.text.doubt import says_none
 from node.assessments.text.sentence import continues_list, forms_of_item, mentions_birads, signs_of
 from node.assessments.text.sides import row_of
 from node.assessments.text.spelling import names
-from node.assessments.text.words import CONCLUSION, SOFT_BREAK, Sides, Token, doubtful, tokens
+from node.assessments.text.words import (
+    CONCLUSION,
+    MACHINE,
+    SOFT_BREAK,
+    Sides,
+    Token,
+    doubtful,
+    names_former_year,
+    tokens,
+)
 
 _HEADING = re.compile(
     rf"(?:[^\n{SOFT_BREAK}.;:]|\b(?:li|re|lt|rt|l|r)\.){{1,60}}?:(?!(?<=\d:)\d\d)(?P<line>[ \t{SOFT_BREAK}]*(?:\n|$))?",
     re.IGNORECASE,
 )
+_MACHINE = re.compile(rf"\W*{MACHINE}\b", re.IGNORECASE)
 CONCLUDES = re.compile(rf"\b(?:{CONCLUSION})\b", re.IGNORECASE)
 _REPORT = re.compile(r"\b(?:report|mammogra\w+|(?:\w*befund|bericht|verslag)e?s?)\b", re.IGNORECASE)
 _IN_A_HEADING = frozenset({"left", "right", "both", "breast", "filler", "joined", "short", "soft"})
@@ -41,6 +52,7 @@ class Section:
         of_another: it is another report ("Prior report:").
         concludes: it is the conclusion of the report ("Impression:").
         line_only: it ends with its line.
+        holds: it lasts until the next heading, also if its own line has text ("Comparison: mammogram of 2021.").
     """
 
     sides: Sides = ()
@@ -49,6 +61,7 @@ class Section:
     of_another: bool = False
     concludes: bool = False
     line_only: bool = True
+    holds: bool = False
 
     def below(self, above: Section) -> Section:
         """This section below the heading of a breast, or of a prior report and the like."""
@@ -153,20 +166,22 @@ def _heading_at(text: str, at: int) -> re.Match[str] | None:
     return found if found and not names(found[0]) else None
 
 
-def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
+def sentences_of(text: str, exam_year: int | None = None, *, soft_ends: bool) -> Iterator[Sentence]:
     """The sentences of plain text with soft breaks, each with its section.
 
     Args:
+        exam_year: see `names_former_year`.
         soft_ends: whether a soft break ends a sentence.
     """
-    return _Splitter(text, soft_ends=soft_ends).sentences()
+    return _Splitter(text, exam_year, soft_ends=soft_ends).sentences()
 
 
 class _Splitter:
     """Splits plain text into sentences and finds the section of each. Takes the tokens in their order."""
 
-    def __init__(self, text: str, *, soft_ends: bool) -> None:
+    def __init__(self, text: str, exam_year: int | None, *, soft_ends: bool) -> None:
         self._text = text
+        self._exam_year = exam_year
         self._soft_ends = soft_ends
         self._section = Section()
         self._above = Section()
@@ -196,7 +211,7 @@ class _Splitter:
         if all(word.kind == "bullet" for word in sentence.words) and token.kind not in ("soft", "bullet"):
             if heading := _heading_at(self._text, token.at):
                 before = Section() if self._section_has_text else self._section
-                self._enter(_section(heading[0], line_only=heading["line"] is None), before)
+                self._enter(_section(heading[0], self._exam_year, line_only=heading["line"] is None), before)
                 if not self._section.line_only and self._section.sides:
                     self._above = self._section
             sentence.section, sentence.has_heading = self._section, heading is not None
@@ -239,8 +254,11 @@ class _Splitter:
         """
         sentence, section = self._sentence, self._section
         self._section_has_text = not sentence.has_heading or section.line_only
+        if section.holds and section.line_only and says_none(sentence.words):
+            self._section = section = replace(section, holds=False)
         if self._at_beginning and not sentence.has_heading and _is_heading(sentence.words):
-            self._enter(_section(" ".join(word.text for word in sentence.words), line_only=not breaks), Section())
+            heading = " ".join(word.text for word in sentence.words)
+            self._enter(_section(heading, self._exam_year, line_only=not breaks), Section())
             if not self._section.line_only:
                 self._above = self._section
             sentence.section, sentence.has_heading = self._section, True
@@ -261,7 +279,7 @@ class _Splitter:
             ends_sections = self._line_is_empty and self._section_has_text
             if ends_sections:
                 self._above = Section()
-            if self._section.line_only or (ends_sections and not self._section.doubted):
+            if (self._section.line_only and not self._section.holds) or (ends_sections and not self._section.doubted):
                 self._section = self._above
             self._line_is_empty = True
         self._at_beginning = token.kind == "end"
@@ -290,17 +308,19 @@ def _section_above(found: Section, before: Section, above: Section) -> Section:
     return Section() if found.concludes or (found.sides and not above.doubted) else above
 
 
-def _section(heading: str, *, line_only: bool) -> Section:
+def _section(heading: str, exam_year: int | None, *, line_only: bool) -> Section:
     words = list(tokens(heading.replace("\n", " ")))
     row = row_of(words)
     named = {token.sides for token in row if token.sides}
     one_breast = len(named) == 1 and named < {(side,) for side in Laterality}
+    past = any(word.kind == "former" for word in words) or names_former_year(words, exam_year)
     density = any(word.kind in ("density", "tissue") for word in words)
     return Section(
         sides=named.pop() if one_breast else (),
         unclear=len(named) > 1 or "?" in signs_of(row),
-        doubted=doubtful(words) or (density and not line_only),
+        doubted=doubtful(words) or past or (density and not line_only),
         of_another=doubtful(words) and _REPORT.search(heading) is not None,
         concludes=CONCLUDES.search(heading) is not None,
         line_only=line_only,
+        holds=past or _MACHINE.match(heading) is not None,
     )

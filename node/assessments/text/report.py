@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile, zip_longest
+from itertools import pairwise, takewhile, zip_longest
 
 from models.types.birads import SEVERITY, Category, most_severe
 from models.types.mammogram import Laterality
+from node.assessments.text.doubt import casts_doubt
 from node.assessments.text.layout import (
     CONCLUDES,
     UNSURE,
@@ -39,6 +40,7 @@ from node.assessments.text.words import (
     corrects,
     doubtful,
     is_in_supported_language,
+    not_final,
     plain,
     tokens,
 )
@@ -47,6 +49,7 @@ SEVERAL = "it has several BI-RADS categories for one breast or for the exam: sen
 CORRECTED = (
     "it corrects or withdraws something, and only a person can see which part is valid: send the corrected report alone"
 )
+PRELIMINARY = "its text says that it is preliminary, a draft or not signed"
 MOST_CATEGORIES = 50
 _APART = frozenset({Category.ZERO, Category.SIX})
 _OVERALL = re.compile(r"\b(?:overall|gesamt\w*)\b", re.IGNORECASE)
@@ -101,9 +104,13 @@ def is_side(value: str) -> bool:
     return any(is_bare_side(list(tokens(part))) for part in plain(value).split("^"))
 
 
-def categories_in(text: str) -> list[tuple[Sides, Category]]:
+def categories_in(text: str, exam_year: int | None = None) -> list[tuple[Sides, Category]]:
     """The categories in a report's text, in their order, each with its breasts. A category without breasts is that of
     the exam.
+
+    Args:
+        exam_year: the year of the exam. An earlier year beside a category makes it a former one; any year if it is not
+            known.
 
     Raises:
         ValueError: a category, or its breast, is not certain; the text is the reason.
@@ -113,11 +120,17 @@ def categories_in(text: str) -> list[tuple[Sides, Category]]:
         return []
     if not is_in_supported_language(plain_text):
         raise ValueError("it mentions BI-RADS in a language that is not supported: only English, German and Dutch are")
-    ending, going_on = (_read(plain_text, soft_ends=soft_ends) for soft_ends in (True, False))
+    (ending, doubted), (going_on, doubted_too) = (
+        _read(plain_text, exam_year, soft_ends=soft_ends) for soft_ends in (True, False)
+    )
     if set(ending) != set(going_on):
         raise ValueError("its BI-RADS category depends on where its sentences end, which is unclear")
     if ending and corrects(plain_text):
         raise ValueError(CORRECTED)
+    if ending and not_final(plain_text):
+        raise ValueError(PRELIMINARY)
+    if doubted or doubted_too:
+        raise ValueError(UNCERTAIN)
     return ending
 
 
@@ -147,11 +160,12 @@ class _Layout:
     without_breast: set[Section]
 
 
-def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
-    sentences = list(sentences_of(text, soft_ends=soft_ends))
+def _read(text: str, exam_year: int | None, *, soft_ends: bool) -> tuple[list[tuple[Sides, Category]], bool]:
+    """The categories of a text, and whether a sentence beside one casts doubt on it."""
+    sentences = list(sentences_of(text, exam_year, soft_ends=soft_ends))
     statements: list[_Statement] = []
     for sentence in sentences:
-        for sides, category in assigned(sentence.words):
+        for sides, category in assigned(sentence.words, exam_year):
             if sentence.section.doubted:
                 raise ValueError(UNCERTAIN)
             section = sentence.section
@@ -194,7 +208,32 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
         and not all(_concludes_all(statement, sentences) for statement in of_exam)
     ):
         raise ValueError(UNPAIRED)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found)), _is_doubted_beside(statements, sentences, exam_year)
+
+
+def _is_doubted_beside(statements: Sequence[_Statement], sentences: Sequence[Sentence], exam_year: int | None) -> bool:
+    """Whether the sentence directly before or after a category casts doubt on it. Headings separate: a conclusion from
+    what is before it, and a category from what stands below the next heading."""
+    stating = {id(statement.sentence) for statement in statements}
+    for before, behind in pairwise(sentences):
+        if id(behind) in stating and id(before) not in stating and not _begins_conclusion(behind, before):
+            if casts_doubt(before.words, exam_year, behind=False):
+                return True
+        elif (
+            id(before) in stating
+            and id(behind) not in stating
+            and not (behind.has_heading and behind.opens_line)
+            and casts_doubt(behind.words, exam_year, behind=True)
+        ):
+            return True
+    return False
+
+
+def _begins_conclusion(sentence: Sentence, before: Sentence) -> bool:
+    """Whether a heading of findings or a conclusion ("Impression:") separates a sentence from the one before."""
+    head = takewhile(lambda word: word.text != ":", sentence.words)
+    own = sentence.has_heading and any(word.kind == "conclusion" for word in head)
+    return own or (sentence.section.concludes and sentence.section is not before.section)
 
 
 def _last_of_a_side(sentences: Sequence[Sentence]) -> set[Section]:

@@ -24,11 +24,12 @@ from itertools import pairwise, zip_longest
 
 from models.types.birads import Category
 from node.assessments.text.sides import row_of
-from node.assessments.text.words import CATEGORY, Sides, Token, category_of, doubtful
+from node.assessments.text.words import CATEGORY, Sides, Token, category_of, doubtful, names_former_year
 
 UNCERTAIN = (
-    "the sentence of its BI-RADS category also has a negation, or words about the past, a change, a condition, "
-    "another person, one of several readers, another hospital, a machine or the reason for the exam"
+    "the sentence of its BI-RADS category, its heading or a sentence beside it also has a negation, or words about the "
+    "past, a change, a condition, another person, one of several readers, another hospital, a machine or the reason "
+    "for the exam"
 )
 RANGE = "its BI-RADS category is a range"
 UNREADABLE = "it mentions BI-RADS, but has no category that can be read"
@@ -99,9 +100,12 @@ def mentions_birads(sentence: Sequence[Token]) -> bool:
     return any(token.kind == "birads" for token in sentence)
 
 
-def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
+def assigned(sentence: Sequence[Token], exam_year: int | None = None) -> list[tuple[Sides, Category]]:
     """The categories of a sentence, each with its breasts (none: the sentence names no breast). Empty if the sentence
     has no category.
+
+    Args:
+        exam_year: see `names_former_year`.
 
     Raises:
         ValueError: the categories are not certain; the text is the reason.
@@ -121,7 +125,7 @@ def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
         former = {place for place in range(change.end(1)) if signs[place] in "fAC"}
         row = [token for place, token in enumerate(row) if place not in former]
         signs = signs_of(row).replace("m", "o")
-    elif "C" in signs and doubtful(row):
+    elif "C" in signs and (doubtful(row) or names_former_year(row, exam_year)):
         raise ValueError(UNCERTAIN)
     if signs.count("A") != len(_WITH_CATEGORY.findall(signs)) or "y" in signs or "t" in _beside_birads(signs):
         raise ValueError(UNREADABLE)
@@ -172,7 +176,7 @@ def _has_separate_letter(sentence: Sequence[Token]) -> bool:
 
 
 def _numbers(row: Sequence[Token]) -> bool:
-    return any(token.kind == "other" and any(map(str.isdigit, token.text)) for token in row)
+    return any(token.kind in ("other", "year") and any(map(str.isdigit, token.text)) for token in row)
 
 
 _REPORT_WORDS = frozenset(

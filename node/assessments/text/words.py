@@ -92,10 +92,11 @@ _RANGE = (
     rf"|[-/][ABC])(?!\w|{_UNITS})"
 )
 _FORMER = (
-    r"prior|prev|previous(?:ly)?|former(?:ly)?|before|earlier|past|last|initial(?:ly)?|history|ago|was|were|compar\w+"
+    r"priors?|prev|previous(?:ly)?|former(?:ly)?|before|earlier|past|last|initial(?:ly)?|history|ago|was|were|compar\w+"
     r"|baseline|old\s(?:films?|images?|mammogra\w+|stud\w+|exams?)|from\s(?:the\s)?screening"
     r"|(?:(?<=RADS\s[0-6]\s)|(?<=RADS\s[0-6]\s\())(?:19|20)\d\d|(?<=RADS\s[0-6]\s)follow-?\s?up"
     r"|davor|vergangen\w*|vor(?:her|befund|bild|aufnahme|untersuchung|mammogra)\w*|zuvor|zuletzt|früher\w*|ehemal\w*|damal\w*|war|waren"
+    r"|at\sthat\stime|then(?=\s*(?:[.,;)]|$))|toen|destijds"
     r"|vergl\w+|eerder\w*|voorheen|vorige?|voorgaand\w*|vergel\w+"
     r"|(?:in|of|from|vom|von|van|uit)\s(?:[\d./-]{1,6})?(?:19|20)\d\d"
     r"|\d{1,2}[./-](?:\d{1,2}|[a-z]{3,9})[./-](?:\d\d){1,2}|(?:19|20)\d\d-\d\d-\d\d|\d{1,2}/(?:19|20)\d\d"
@@ -119,16 +120,27 @@ _READER = (
 _CAME_WITH = (
     r"(?:recall(?:ed)?|call-?\s?back|work-?\s?up|s/p|evaluat\w+|presents|presenting|suspicious\sfor|consider|referr(?:ed|al)|follow-?\s?up"
     r"|biops\w+\s(?:of|von|van|bei|nach)|verlaufskontrolle|überwiesen|zugewiesen|verwezen|suspicion|suspected|verdacht|v\.\s?a\.?|verdenking|z\.\s?n\.?|dd"
+    r"|(?:z|st|zust)\.\s?n\.(?:\sbiops\w+)?|(?:zustand|status)\s(?:nach|post)(?:\sbiops\w+)?"
     r"|(?<!year\s)(?<!years\s)(?<!jahre\s)(?<!jaar\s)(?<!-)(?:old|alte[rs]?|oude?)"
-    r")(?=\s(?:(?:of|for|from|due\sto|after|auf|op|wegen|na|nach|bei|van|an?|the|ein\w*|een)\s){0,2}BI[\s-]?RADS?)"
+    r")(?=\s(?:(?:of|for|from|due\sto|after|auf|op|wegen|na|nach|bei|van|an?|the|ein\w*|een|left|right|links|rechts|breast)\s){0,4}"
+    r"BI[\s-]?RADS?)"
 )
-_MACHINE = r"(?:(?-i:AI|KI|CAD)|mammo-?node|computer\w*|algorithm\w*|software)"
+MACHINE = (
+    r"(?:(?-i:AI|KI|CAD|iCAD|MIA)|mammo-?node|computer\w*|algorithm\w*|software|transpara|screenpoint|lunit|insight\smmg|profound\s?ai"
+    r"|genius\sai|mammoscreen|therapixel|kheiron|(?-i:Vara)|saige(?:-dx)?|deephealth|imagechecker|secondlook|(?:artificial|künstliche|kunstmatige)"
+    r"\sintelligen\w+)"
+)
 _DOUBT = (
     r"no|not|nor|neither|never|without|cannot|excluded?|rather|instead|kein\w*|nicht|ohne|ausgeschlossen|ausschluss"
     r"|statt|geen|niet|zonder|uitgesloten|rule[sd]?\sout"  # negation
     r"|upgrad\w*|downgrad\w*|chang\w+|\w{2,8}gestuft|\w{2,8}stufung"  # a change
     r"|addend\w*|amend\w*|revis\w+|wrong|incorrect|correct\w*|erro\w+|falsch\w*|korrekt\w*|korrig\w*"
     r"|nachtrag|onjuist|fout|sic|typo|retracted|withdrawn|cancel\w*|deleted?|default|template"  # correction
+    r"|disagree\w*|revoked|overruled|refuted|obsolete?|aufgehoben|hinfällig|widerlegt|entkräftet"  # revoked
+    r"|vervall\w+|vervalt"
+    r"|resolved|disappeared|excised|verschwunden|exzidiert|verdwenen"  # gone
+    r"|provisional|draft|unsigned|vorläufig\w*|entwurf\w*|unsigniert|voorlopig\w*"  # not final
+    r"|concept(?:verslag)?|ongetekend"
     r"|sister|mother|daughter|aunt|cousin|famil\w+|schwester|mutter|tochter|tante|zus|moeder|dochter"  # somebody else
     r"|if|unless|until|wenn|falls|sofern|bis\szum?|indien|had|hatte|would|could|should|may|might|pending"  # a condition
     r"|possibl[ey]|perhaps|maybe|questionable|uncertain|fraglich\w*|eventuell|evtl|vermutlich|eher|misschien|mogelijk"
@@ -142,14 +154,14 @@ _DOUBT = (
     r"|categories|kategorien|categorieën|differential\w*|scale|skala|schaal|example\w*|beispiel\w*"  # a legend
     r"|(?:an)?other\s(?:hospital|facility|institution|cent(?:er|re)|clinic)"
     r"|outside|elsewhere|extern\w*|auswärt\w*|elders"  # another hospital
-    r"|indication|indikation|indicatie|reason\sfor|fragestellung|vraagstelling|anamnes[ei]s?|clinical\s(?:info\w*|question"
+    r"|indication|indikation|indicatie|reason\sfor|reden|fragestellung|vraagstelling|anamnes[ei]s?|clinical\s(?:info\w*|question"
     r"|details|data)|klinische\s(?:angaben|gegevens|vraag)"  # why the patient came
     rf"|{_CAME_WITH}|{_READER}"
     # A category by a machine, not a mammogram "with CAD".
-    rf"|(?<!with\s)(?<!mit\s)(?<!met\s)(?<!w/\s)(?<!w\s){_MACHINE}"
+    rf"|(?<!with\s)(?<!mit\s)(?<!met\s)(?<!w/\s)(?<!w\s){MACHINE}"
     r"(?=[ :=(-]{1,3}(?:\w+[ :=(-]{1,3}){0,2}BI[\s-]?RADS?)"
-    rf"|(?:^|(?<=[\n{SOFT_BREAK}])){_MACHINE}(?:\s\w+){{0,2}}(?=\s?:)"
-    rf"|(?:by|from|per|laut|nach|van|volgens|according\sto)\s(?:the\s|an\s|die\s|der\s|de\s)?{_MACHINE}|(?<=\(){_MACHINE}(?=\))"
+    rf"|(?:^|(?<=[\n{SOFT_BREAK}])){MACHINE}(?:\s\w+){{0,2}}(?=\s?:)"
+    rf"|(?:by|from|per|laut|nach|van|volgens|according\sto)\s(?:the\s|an\s|die\s|der\s|de\s)?{MACHINE}|(?<=\(){MACHINE}(?=\))"
 )
 # A negation of findings, not of the category: adjectives and nouns that reports negate.
 _KIND_OF = (
@@ -215,7 +227,8 @@ _TOKEN = re.compile(
             rf"(?P<density>\b(?:{_DENSITY})\b)",
             rf"(?P<tissue>\b(?:{_TISSUE})\b)",
             r"(?P<edition>\b(?:(?:[45]|IV|V)(?:th|\.|e)?|fourth|fifth)\s(?:edition|ed|auflage|editie|atlas|lexi[ck]on)\b|\b(?:lexi[ck]on|atlas)\b"
-            r"|\b20(?:03|13)\b)",
+            r"|(?:(?<=RADS\s)|(?<=RADS\s\()|(?<=ion\s)|(?<=ion,\s)|(?<=ion\s\()|(?<=atlas\s)|(?<=atlas\s\())20(?:03|13)\b)",
+            r"(?P<year>\b(?:19|20)\d\d\b(?!\s?(?:mm|cm|ml|mg|g|uhr|uur)\b))",
             r"(?P<exam>\b(?:mammogra\w*|mammos?|tomosynth\w*|screening\w*|exam(?:ination)?s?|study|studies|views?|diagnostic|(?-i:MG)"
             r"|digital\w*|ultraso\w*|sono\w*|mri|mrt|\w*untersuchung|\w*aufnahmen?|studie|onderzoek|echo\w*)\b)",
             r"(?P<label>\b(?:lateralit(?:y|ät|eit)|locati(?:on|e)|lokalisation|site|zijde|kant)(?=\s*[:=]))",
@@ -257,6 +270,7 @@ _CORRECTS = re.compile(
     r"|not\s(?:of\s|for\s)?(?:this|the\ssame)\spatient"
     r"|nachtrag\w*|nachträg\w*|berichtig\w*|korrektur\w*|korrigier\w*|irrtüml\w*|irrtum|fehlerhaft\w*|verwechs\w*|vertauscht\w*"
     r"|falsche[nrs]?|(?:andere[nrs]?|nicht\sdiese[rs]?)\spatient\w*|richtig\s(?:ist|muss|wäre)|muss\s(?:richtig\s)?(?:heißen|lauten)"
+    r"|(?:i|we)\s(?:disagree|do\snot\sagree)|stimme\w*\s(?:\w+\s){0,3}nicht\szu|nicht\seinverstanden|komt\ste\svervallen|niet\smee\seens"
     r"|aanvulling\w*|addenda|correctie\w*|gecorrigeerd\w*|rectificatie\w*|verkeerd\w*|verwissel\w*|omgewissel\w*|onjuist\w*|abusievelijk"
     r"|andere\spatiënt\w*|moet\s(?:luiden|zijn)"
     rf"|{_WITHDRAWN}\s(?:\w+\s){{0,2}}{_DOCUMENT}"
@@ -264,6 +278,12 @@ _CORRECTS = re.compile(
     rf"|{_SIDED}\W(?:\w+\W){{0,4}}(?:switched|reversed|transposed|confused|exchanged|inverted|gewechselt|verdreht)"
     r"|(?:^|(?<=\n)|(?<=[.:!]\s))(?:retracted|withdrawn|cancel+ed|superseded|revised|updated|storniert|widerrufen|ingetrokken)"
     r"(?=\s*[.:!]))(?!\w)",
+    re.IGNORECASE,
+)
+_NOT_FINAL = re.compile(
+    r"(?<!\w)(?:prelim(?:inary)?|provisional|draft|unsigned|not\s(?:yet\s)?(?:signed|final|verified|validated)|vorläufig\w*|entwurf\w*"
+    r"|unsigniert|(?:noch\s)?nicht\s(?:freigegeben|vidiert|validiert|final)|voorlopig\w*|concept(?:verslag)?|ongetekend"
+    r"|niet\s(?:geautoriseerd|definitief|getekend))(?!\w)",
     re.IGNORECASE,
 )
 _UNNAMED = re.compile(
@@ -335,6 +355,11 @@ def corrects(text: str) -> bool:
     return _CORRECTS.search(plain(text)) is not None
 
 
+def not_final(text: str) -> bool:
+    """Whether a text says that it is preliminary, a draft or not signed."""
+    return _NOT_FINAL.search(plain(text)) is not None
+
+
 def about_breasts(text: str) -> bool:
     """Whether a text mentions breasts or mammography."""
     return _OF_BREASTS.search(text) is not None
@@ -355,6 +380,11 @@ def doubtful(several: Iterable[Token]) -> bool:
     """Whether one of the tokens is a negation, or about the past, a change, a condition, another person, another
     hospital, a machine or the reason for the exam."""
     return any(token.kind in ("former", "doubt") for token in several)
+
+
+def names_former_year(several: Iterable[Token], exam_year: int | None) -> bool:
+    """Whether one of the tokens is a bare year before that of the exam; any year if that is not known (None)."""
+    return any(token.kind == "year" and (exam_year is None or int(token.text) < exam_year) for token in several)
 
 
 def category_of(matched: str) -> Category:

@@ -94,7 +94,8 @@ def test_an_order_that_is_taken_back_and_another_that_states_a_category_may_be_o
     entered: Road, intake: Hl7Intake, image: Dataset
 ) -> None:
     message = oru("Right breast: BI-RADS 2", control_id="M2", **about(image)).decode()
-    second = "OBR|2|P9||ECHO^Ultrasound|||20260301110000||||||||||||||||||C|||||||7^Rita\rOBX|1|TX|1^Text^L||Axilla: nodes.||||||C"
+    second = "OBR|2|P9||ECHO^Ultrasound|||20260301110000||||||||||||||||||C|||||||7^Rita"
+    second += "\rOBX|1|TX|1^Text^L||Axilla: nodes.||||||C"
     both = message.replace("\rZDS", f"\rZDS|{image.StudyInstanceUID}\r{second}\rZDS").encode()
     for _ in range(2):
         assert answered(intake, both) == "AA"

@@ -14,7 +14,7 @@ down_revision = "0030"
 
 
 def upgrade() -> None:
-    op.add_column("assessment", sa.Column("withdrawn_at", sa.Float(), nullable=True))
+    op.add_column("assessment", sa.Column("withdrawn_at", sa.Double(), nullable=True))
     op.add_column("assessment", sa.Column("withdrawn_by", sa.String(), nullable=True))
 
 
