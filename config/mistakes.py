@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from tomllib import TOMLDecodeError
 from typing import get_args
 
 from pydantic import BaseModel
@@ -62,6 +63,14 @@ def sentences(model: type[BaseModel], errors: Sequence[ErrorDetails], environmen
         yield f"{key}{f' (from {variable})' if variable in variables else ''}: {_sentence(model, path, error)}"
 
 
+def not_toml(error: TOMLDecodeError) -> str:
+    """What is wrong with a file that is no TOML."""
+    twice = re.match(r"Cannot declare \('(\w+)',\) twice(.*)", str(error))
+    if twice is None:
+        return str(error)
+    return f"[{twice[1]}] stands there twice{twice[2]}: of several each begins with [[{twice[1]}]], in two brackets"
+
+
 def unknown_variables(model: type[BaseModel], environment: Mapping[str, str]) -> Iterator[str]:
     """One line for each variable with the prefix of settings, with one underscore or two, that is no setting: pydantic
     ignores these without an error."""
@@ -100,6 +109,8 @@ def _sentence(model: type[BaseModel], path: Sequence[object], error: ErrorDetail
     if error["type"] == "extra_forbidden":
         return _no_such(str(path[-1]), _keys(model, path[:-1]))
     sentence = _SENTENCES.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    if error["type"] == "tuple_type" and isinstance(error["input"], Mapping):
+        sentence = f"must be a list of sections, each of which begins with [[{path[-1]}]], in two brackets"
     if error["type"] == "literal_error":
         choices = [choice.strip("'") for choice in str(error["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
         sentence = f"must be one of: {', '.join(choices)}" + _meant(str(error["input"]), choices)

@@ -25,7 +25,7 @@ from config.bundles import Bundles
 from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, Uri, beside, matching
 from config.hl7 import Hl7
 from config.mail import Mail
-from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
+from config.mistakes import BETWEEN, PREFIX, not_toml, sentences, unknown_variables
 from config.oidc import Oidc
 from config.peers import AnyDestination, AnySource, Sender
 from config.ray import Ray
@@ -242,13 +242,15 @@ def load(path: Path) -> Settings:
         SettingsError: the file is missing, is not TOML, or has a setting that cannot be used.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors put a mark before the text
     except OSError as error:
         raise SettingsError(
             f"{path}: cannot be read: {error.strerror}. Start from config/node.example.toml."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not TOML: its text is not UTF-8. Save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: is not TOML: {not_toml(error)}") from error
     if unknown := list(unknown_variables(Settings, os.environ)):
         raise SettingsError(_listed("The environment", unknown))
     try:

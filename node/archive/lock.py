@@ -74,6 +74,15 @@ def part_of_a_node(
         yield
 
 
+def is_free(data_dir: Path) -> bool:
+    """Whether no node works in the data folder. Writes nothing; a node that starts at this moment waits for it."""
+    try:
+        with (data_dir / LOCK).open(encoding="utf-8") as lock:
+            return _locked(lock, fcntl.LOCK_EX)
+    except FileNotFoundError:
+        return True
+
+
 @contextmanager
 def only_one(data_dir: Path, what: str) -> Iterator[None]:
     """Keeps other processes from doing `what` in the data folder meanwhile; a word of small letters.

@@ -20,7 +20,7 @@ def purge(
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Delete what the settings of [retention] say, as the running node does by itself; or say what that would be."""
+    """Delete what the settings of retention say, as the running node does by itself; or say what that would be."""
     from config.settings import load
     from node.archive.space import space_of
     from node.audit.actors import command_line

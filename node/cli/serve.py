@@ -64,6 +64,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None) -> None:
                 signal.signal(number, lambda *_: service.stop())
             try:
                 service.run()
+                log.info("mammo-node has stopped, as it was told to")
             finally:
                 _exit_in_spite_of_hanging_threads()
     except SQLAlchemyError as error:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from config.settings import Settings
+    from node.audit.refused_callers import RefusedCallerView
     from node.intake.limited_senders import LimitedSenderView
     from node.intake.refused_classes import RefusedClassView
     from node.operations.cluster import ActorsView
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from node.operations.studies import StudyPage
 
 NEWEST = 20
+SHOWN_CLASSES = 5
 
 
 def status(
@@ -60,6 +62,7 @@ def status(
     changes nothing and can run while another process writes to the queue.
     """
     from config.settings import load
+    from node.audit.refused_callers import refused_callers
     from node.delivery.orphaned import orphaned
     from node.intake.limited_senders import limited_senders
     from node.intake.refused_classes import refused_classes
@@ -84,6 +87,7 @@ def status(
             left_behind(session, [webhook.name for webhook in settings.webhooks]),
             refused_classes(session),
             limited_senders(session),
+            refused_callers(session, time.time()),
             sending_words(session, settings, time.time()),
             _retention(session, settings),
             [] if settings.reads_here else view_actors(session),
@@ -93,6 +97,7 @@ def status(
             "faults": [asdict(fault) for fault in around.faults],
             "refused_classes": [asdict(refusal) for refusal in around.refused_classes],
             "limited_senders": [asdict(limited) for limited in around.limited_senders],
+            "refused_callers": [asdict(caller) for caller in around.refused_callers],
             "stranded": around.stranded,
             "stranded_notices": around.stranded_notices,
             "sending": around.sending,
@@ -110,7 +115,7 @@ def status(
         console.print(line)
     for line in _in_full(found) if in_full else _table(found):
         console.print(line if in_full or not console.is_terminal else line[: console.width])
-    for line in _refused(around.refused_classes):
+    for line in () if in_full else _refused(around.refused_classes):
         console.print(line)
 
 
@@ -124,6 +129,7 @@ class Around:
     stranded_notices: Mapping[str, int]
     refused_classes: Sequence[RefusedClassView]
     limited_senders: Sequence[LimitedSenderView]
+    refused_callers: Sequence[RefusedCallerView]
     sending: Mapping[str, str]
     retention: Mapping[str, str]
     actors: Sequence[ActorsView]
@@ -166,6 +172,9 @@ def _beside(around: Around) -> Iterator[str]:
             f"{limited.calling_ae_title} was refused {counted(limited.times, 'time')} by its {limited.limit}, "
             f"last {local_time(limited.last_at)}"
         )
+    for caller in around.refused_callers:
+        times = f"{counted(caller.times, 'time')} in 7 days, last {local_time(caller.last_at)}"
+        yield f"{caller.address} was refused {times}: {caller.says}"
     for name, words in around.sending.items():
         yield f"{name}: {words}"
     for setting, words in around.retention.items():
@@ -184,8 +193,9 @@ def _refused(refused: Sequence[RefusedClassView]) -> Iterator[str]:
         yield ""
     for sender in dict.fromkeys(refusal.calling_ae_title for refusal in refused):
         of_sender = (refusal for refusal in refused if refusal.calling_ae_title == sender)
-        names = [f"{refusal.sop_class} ({refusal.times} times)" for refusal in of_sender]
-        yield f"{sender} proposes SOP classes that this node does not accept: {', '.join(names)}"
+        names = [f"{refusal.sop_class} ({counted(refusal.times, 'time')})" for refusal in of_sender]
+        more = f" and {len(names) - SHOWN_CLASSES} more (--json names all)" if len(names) > SHOWN_CLASSES else ""
+        yield f"{sender} proposes SOP classes that this node does not accept: {', '.join(names[:SHOWN_CLASSES])}{more}"
 
 
 def _in_full(found: StudyPage) -> Iterator[str]:

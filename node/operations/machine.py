@@ -16,6 +16,7 @@ from config.settings import Settings
 from models.bundles.bundle import BundleError, verify
 from models.errors import UserError
 from node.archive.layout import RECEIVED
+from node.archive.lock import is_free
 from node.bundles import open_bundle, signers_of
 from node.operations.descriptors import associations_for, descriptors_for, hard_limit
 from node.store.database import (
@@ -48,7 +49,15 @@ class CheckResult:
 def faults(settings: Settings) -> list[CheckResult]:
     """The current faults of the machine that stop the node's work, or leave something out of it; for `status`."""
     ranks = [reference] if settings.reader.reference is not None else []
-    return [answer for ask in (database, disk, weights, *ranks) if not (answer := ask(settings)).ok]
+    return [answer for ask in (running, database, disk, weights, *ranks) if not (answer := ask(settings)).ok]
+
+
+def running(settings: Settings) -> CheckResult:
+    """Whether a process of the node works in the data folder: its lock says so."""
+    if is_free(settings.data_dir):
+        says = "it does not run: nothing is received, read or sent. Its log says why; `mammo-node serve` starts it"
+        return CheckResult("the node", False, says)
+    return CheckResult("the node", True, "it runs")
 
 
 def database(settings: Settings) -> CheckResult:

@@ -165,7 +165,8 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery], notic
         why=study.why,
         revision=study.revision,
         first_received_at=study.first_received_at,
-        last_received_at=study.last_received_at,
+        # Not study.last_received_at, which is also the time of what came again: retention counts from there.
+        last_received_at=max((image.received_at for image in study.instances), default=study.last_received_at),
         expected_instances=study.expected_instances,
         images=tuple(_image_view(instance) for instance in study.instances),
         jobs=tuple(

@@ -42,9 +42,10 @@ class Span:
 def spans_of(study: Study, results: Sequence[Result], deliveries: Sequence[Delivery]) -> Span:
     """A reported study's newest revision: received, waited for more, each image read, reported, delivered."""
     reported = min(result.written_at for result in results)
-    parts = [Span("receive", study.first_received_at, study.last_received_at, {"images": len(study.instances)})]
+    last = max(instance.received_at for instance in study.instances)
+    parts = [Span("receive", study.first_received_at, last, {"images": len(study.instances)})]
     if study.closed_at is not None:
-        parts.append(Span("wait for more images", study.last_received_at, study.closed_at, {"why": study.why}))
+        parts.append(Span("wait for more images", last, study.closed_at, {"why": study.why}))
     parts += [_read(instance) for instance in study.instances if instance.read_at is not None]
     ready = max([part.ended for part in parts if part.ended <= reported], default=reported)
     parts.append(Span("report", ready, reported, {"objects": len(results)}))

@@ -76,4 +76,4 @@ def closing(arrivals: Arrivals, ladder: Ladder, now: float) -> Wait | Close:
     quiet = arrivals.last_at + ladder.quiet_s
     if now >= quiet:
         return Close("nothing more has come in the quiet period")
-    return Wait("more images may come: quiet period", min(quiet, deadline))
+    return Wait("quiet period", min(quiet, deadline))

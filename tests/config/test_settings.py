@@ -220,6 +220,22 @@ def test_a_settings_file_that_is_not_toml_is_reported(toml):
         load(toml("data_dir: data"))
 
 
+@pytest.mark.parametrize("section", ["senders", "destinations", "routes", "webhooks"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_list_of_sections_that_is_written_as_one_section_is_told_the_brackets(toml, section, times):
+    with pytest.raises(SettingsError, match=rf"\[\[{section}\]\], in two brackets"):
+        load(toml('data_dir = "d"\n' + f'[{section}]\nname = "a"\n' * times))
+
+
+def test_settings_that_a_windows_editor_saved_are_read_or_the_cure_is_told(tmp_path):
+    path = tmp_path / "node.toml"
+    path.write_bytes('data_dir = "data"'.encode("utf-8-sig"))
+    assert load(path).data_dir == tmp_path / "data"
+    path.write_bytes('data_dir = "data"'.encode("utf-16"))
+    with pytest.raises(SettingsError, match="Save it as UTF-8"):
+        load(path)
+
+
 def test_settings_cannot_be_changed_while_the_node_runs(toml):
     settings = load(toml('data_dir = "d"'))
     with pytest.raises(ValueError, match="frozen"):

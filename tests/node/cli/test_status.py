@@ -11,12 +11,16 @@ from datetime import datetime
 
 import pytest
 
+from node.archive.lock import part_of_a_node
+from node.audit.refused_callers import count_refused
 from node.cli.status import NEWEST
+from node.intake.refused_classes import enter_refused_classes
 from node.operations.studies import PAGE
 from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Result, Study
 from node.store.unread import Unread
 from node.store.urgency import Urgency
+from node.studies.lifecycle import came_again
 
 
 def numbers(output: str) -> list[int]:
@@ -28,10 +32,10 @@ DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "PACS at 192.0.2.1:
 
 
 def test_status_shows_why_a_study_waits(command, config, a_study):
-    a_study(why="more images may come: quiet period", reading=JobState.WAITING)
+    a_study(why="quiet period", reading=JobState.WAITING)
     output = command("status", "1", "-c", config).output
     assert "1 open" in output
-    assert "more images may come: quiet period" in output
+    assert "More images may come: quiet period." in output
     assert "0 read, 0 not read, 1 waiting" in output
 
 
@@ -210,12 +214,44 @@ def test_status_counts_the_reported_studies_of_which_nothing_was_read(command, c
 
 def test_status_begins_with_faults_of_the_machine(command, config, a_study):
     config.write_text(f'data_dir = "data"\n[receiver]\nmin_free_mb = {10**9}\n[reader]\nbundle = "no/such/bundle"\n')
-    first, second, third, *_ = command("status", "-c", config).output.splitlines()
+    _, first, second, third, *_ = command("status", "-c", config).output.splitlines()
     assert first.startswith("FAULT of this machine, disk: ")
     assert second.startswith("FAULT of this machine, weights: ")
     assert third.startswith("Studies: ")
     faults = json.loads(command("status", "-c", config, "--json").output)["faults"]
-    assert [fault["about"] for fault in faults] == ["disk", "weights"]
+    assert [fault["about"] for fault in faults] == ["the node", "disk", "weights"]
+
+
+def test_status_says_first_that_the_node_does_not_run(command, config, a_study, tmp_path):
+    a_study()
+    assert command("status", "-c", config).output.startswith("FAULT of this machine, the node: it does not run")
+    with part_of_a_node(tmp_path / "data", f"sqlite:///{tmp_path / 'data' / 'queue.sqlite'}", ["receive"]):
+        assert "does not run" not in command("status", "-c", config).output
+
+
+def test_status_says_who_was_refused_and_names_few_of_many_classes(command, config, a_study, sessions):
+    a_study()
+    classes = [f"1.2.840.10008.5.1.4.1.1.{number}" for number in range(1, 41)]
+    with sessions.begin() as session:
+        count_refused(session, "192.0.2.7", "'GE_MAMMO' at 192.0.2.7 is not among the senders", 3, time.time())
+    enter_refused_classes(sessions, "ORTHANC", classes, time.time())
+    output = command("status", "-c", config).output
+    assert "192.0.2.7 was refused 3 times in 7 days" in output
+    assert "'GE_MAMMO' at 192.0.2.7 is not among the senders" in output
+    assert output.count(" (1 time)") == 5
+    assert "and 35 more (--json names all)" in output
+    assert "SOP classes" not in command("status", "1", "-c", config).output
+    shown = json.loads(command("status", "-c", config, "--json").output)
+    assert len(shown["refused_classes"]) == 40
+    assert [caller["times"] for caller in shown["refused_callers"]] == [3]
+
+
+def test_the_last_image_of_a_study_is_not_what_came_again_later(command, config, a_study, sessions):
+    a_study(StudyState.REPORTED)
+    before = command("status", "1", "-c", config).output
+    with sessions.begin() as session:
+        came_again(session.get_one(Study, 1), time.time())
+    assert command("status", "1", "-c", config).output == before
 
 
 def test_status_before_the_first_run_reports_it(command, config):
