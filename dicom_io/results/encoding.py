@@ -106,10 +106,8 @@ class LesionName:
 
 
 def place(image: ExamImage) -> str:
-    """Breast and view in short, e.g. "R CC", "R CC spot/magnified", "L MLO axillary tail"; "view not stated" if the
-    header states neither."""
-    stated = " ".join(part for part in (image.laterality, image.view) if part) or "view not stated"
-    return f"{stated} {image.extent}" if image.extent else stated
+    """See `models.types.exam.place_of`."""
+    return image.place
 
 
 def titles_of(images: Sequence[ExamImage]) -> list[str]:
@@ -126,7 +124,8 @@ def titles_of(images: Sequence[ExamImage]) -> list[str]:
 def sides(exam: ExamReading) -> tuple[Laterality, ...]:
     """The breasts of the exam's score; none if an image does not state its breast."""
     all_lateralities_known = all(image.laterality for image in exam.images)
-    return tuple(breast.laterality for breast in exam.breasts) if all_lateralities_known else ()
+    read = {image.laterality for image in exam.images}
+    return tuple(side for side in Laterality if side in read) if all_lateralities_known else ()
 
 
 def lesion_name(image: ExamImage, number: int) -> LesionName:

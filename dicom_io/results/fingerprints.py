@@ -38,14 +38,15 @@ def fingerprint(content_of: object, sources: Iterable[Dataset] = ()) -> str:
 
 
 def exam_fingerprint(exam: ExamReading, sources: Mapping[str, Dataset]) -> str:
-    """The digest of the exam: all images, unread images, their headers, the comparison with the radiologist, and the
-    tenth of the reference set.
+    """The digest of the exam: all images, unread images, their headers, the comparison with the radiologist, what is
+    withheld, and the tenth of the reference set.
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
     """
-    # Without a reference set as before there were any: an upgrade gives unchanged objects no new UID.
-    values = [getattr(exam, field.name) for field in fields(exam) if field.name != "tenth" or exam.tenth is not None]
+    # Without these as before they were there: an upgrade gives unchanged objects no new UID.
+    added = ("tenth", "withheld")
+    values = [value for field in fields(exam) if (value := getattr(exam, field.name)) or field.name not in added]
     images = sorted(
         [*(image.sop_instance_uid for image in exam.images), *(image.sop_instance_uid for image in exam.unread)]
     )

@@ -97,6 +97,14 @@ def compared(concordance: Concordance, exam: ExamReading) -> str:
     return f"{category}; the probability, {probability}, lies {_distance_to_range(concordance)}."
 
 
+def withheld_sentences(exam: ExamReading) -> Iterator[str]:
+    """Yields of which breasts, and whether of the exam, nothing negative is stated, and why; nothing if no image was
+    read, which NOTHING_READ says."""
+    for side in (None, *Laterality) if exam.images else ():
+        if why := exam.withheld.get(side):
+            yield f"{_BREASTS[side]}: nothing negative is stated, because {why}."
+
+
 def _distance_to_range(concordance: Concordance) -> str:
     """How far the probability is from the range of the assigned category, in words."""
     away, category = concordance.points_away, concordance.assessment.category
@@ -121,6 +129,7 @@ def _summary(exam: ExamReading) -> Iterator[Statement]:
         side = breast.laterality
         score = _score_and_verdict(breast.malignancy, breast.likelihood, side, exam.recall_threshold)
         yield Statement(f"{_BREASTS[side]}: {score}.")
+    yield from map(Statement, withheld_sentences(exam))
     for concordance in exam.concordances:
         yield Statement(compared(concordance, exam), concordance.assessment.sop_instance_uid)
     if exam.concordances:
@@ -158,7 +167,7 @@ def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
 
 def _not_read(unread: Iterable[UnreadImage]) -> Iterator[Statement]:
     for image in unread:
-        yield Statement(_sentence(f"Not read: {image.what}: {image.reason}"), image.sop_instance_uid)
+        yield Statement(_sentence(f"Not read: {image.name}: {image.reason}"), image.sop_instance_uid)
 
 
 def _missing(exam: ExamReading) -> Iterator[Statement]:
@@ -189,13 +198,14 @@ def _has_oblong_pixels(image: ExamImage) -> bool:
 
 
 def in_words(exam: ExamReading) -> str:
-    """The exam's score and probability: "exam score 0.79, probability 4.6 %, above the …", or "not scored".
+    """The exam's score and probability: "exam score 0.79, probability 4.6 %, above the …", or why there is none, or
+    "not scored".
 
     With a reference set also the tenth of it."""
     if exam.malignancy is None:
         return "not scored"
     score = _score_and_verdict(exam.malignancy, exam.likelihood, None, exam.recall_threshold)
-    calibrated = [] if exam.likelihood else ["not calibrated"]
+    calibrated = [] if exam.likelihood else [exam.withheld.get(None, "not calibrated")]
     tenth = [] if exam.tenth is None else [str(exam.tenth)]
     return ", ".join((f"exam {score}", *calibrated, *tenth))
 

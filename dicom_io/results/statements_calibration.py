@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from models.types.birads import Likelihood
-from models.types.exam import ExamReading
+from models.types.exam import BreastReading, ExamReading
 
 NOT_CALIBRATED = (
     "The scores are not calibrated: they rank lesions and images, they are not the chance of cancer, "
@@ -41,11 +41,21 @@ def _levels(exam: ExamReading) -> list[tuple[str, list[Likelihood | None]]]:
         for name, worth in (
             ("lesions", lesions),
             ("images", [image.reading.likelihood for image in exam.images]),
-            ("breasts", [breast.likelihood for breast in exam.breasts]),
-            ("the exam", [exam.likelihood]),
+            ("breasts", [_breast(exam, breast) for breast in exam.breasts]),
+            ("the exam", [exam.likelihood or _any(image.reading.as_exam for image in exam.images)]),
         )
         if worth
     ]
+
+
+def _breast(exam: ExamReading, breast: BreastReading) -> Likelihood | None:
+    """A breast's, also if it is withheld: the breast's score is calibrated nevertheless."""
+    images = (image for image in exam.images if image.laterality is breast.laterality)
+    return breast.likelihood or _any(image.reading.as_breast for image in images)
+
+
+def _any(worth: Iterable[Likelihood | None]) -> Likelihood | None:
+    return next(filter(None, worth), None)
 
 
 def _share(name: str, worth: Sequence[Likelihood | None], calibrated: bool) -> str:

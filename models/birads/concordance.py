@@ -19,7 +19,8 @@ def concordances(exam: ExamReading, assessments: Iterable[Assessment]) -> tuple[
     """Each assessment with the models' probability for the same breast, or for the exam if it names no breast.
 
     They agree on recall if the probability is above the site's threshold and the category is above 3 or 0, or if
-    neither is the case (the first paper's rule; 0 counts as a recall for safety). This is not agreement of the
+    neither is the case (the first paper's rule; 0 counts as a recall for safety). While a part was not read, the models
+    can recall and not refrain from it: then nothing is compared. This is not agreement of the
     categories: the distance of the probability from the category's range is given too.
     """
     return tuple(_concordance(exam, assessment) for assessment in assessments)
@@ -36,7 +37,7 @@ def _concordance(exam: ExamReading, assessment: Assessment) -> Concordance:
         return Concordance(assessment.laterality, assessment, likelihood, Agreement.NOT_COMPARED, why=KNOWN_CANCER)
     if likelihood is None:
         unread = NOT_READ if assessment.laterality else NOTHING_READ
-        why = NOT_CALIBRATED if was_read else unread
+        why = exam.withheld.get(assessment.laterality, NOT_CALIBRATED) if was_read else unread
         return Concordance(assessment.laterality, assessment, None, Agreement.NOT_COMPARED, why=why)
     nil = NIL_IN_BREAST if assessment.laterality else NIL_IN_EXAM
     return Concordance(

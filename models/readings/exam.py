@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from models.anatomy.location import location_of
 from models.anatomy.two_views import tie_views
+from models.types.birads import RECALL_THRESHOLD, Likelihood
 from models.types.exam import BreastReading, ExamImage, ExamReading, FindingId, UnreadImage
 from models.types.mammogram import Laterality
 
 FOUR_VIEWS = frozenset((side, view) for side in Laterality for view in ("CC", "MLO"))
 """The views of a screening exam of both breasts."""
+
+NOT_READ = "these images were not read: {places}"
 
 _SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
 _NO_SIDE = "The header does not say which breast this is: it counts for the exam's score, but not for a breast's."
@@ -21,8 +25,12 @@ def put_together(
     unread: Sequence[UnreadImage],
     arrived: Collection[tuple[Laterality, str]],
     breasts: Collection[Laterality] = (),
+    recall_threshold: float = RECALL_THRESHOLD,
 ) -> ExamReading:
     """The exam's reading by the joining rule (`models.types.exam.JOINING_RULE`).
+
+    A breast or an exam that is not above the recall threshold has a probability only if every image of it was read:
+    one that was not may show a lesion (`ExamReading.withheld`).
 
     Args:
         images: the images that were read, including magnified and partial views.
@@ -30,18 +38,37 @@ def put_together(
         arrived: (laterality, view) of every whole view of the study, read or not: a view that arrived and could not be
             read is unread, not missing. Magnified and partial views, projections and slices do not count.
         breasts: the breasts of which there is any image, in any view: views of these breasts can be missing.
+        recall_threshold: the site's: a probability (0..1) above it is a recall.
     """
     read = [side for side in Laterality if any(image.laterality is side for image in images)]
     there = {*read, *(side for side, _ in arrived), *breasts}
+    lacking = [image for image in unread if image.is_lacking]
+    wholes = {
+        side: _whole(
+            [image for image in images if image.laterality is side],
+            [image for image in lacking if image.laterality in (side, None)],
+            lambda image: image.reading.as_breast,
+            recall_threshold,
+        )
+        for side in sorted({*read, *(image.laterality for image in lacking if image.laterality)})
+    }
+    exam = _whole(images, lacking, lambda image: image.reading.as_exam, recall_threshold)
+    withheld = {side: whole.withheld for side, whole in [*wholes.items(), (None, exam)]}
     return ExamReading(
         images=tuple(images),
         unread=tuple(unread),
         missing=tuple(_named(side, view) for side, view in sorted(FOUR_VIEWS - set(arrived)) if side in there),
-        breasts=tuple(_breast(side, [image for image in images if image.laterality is side]) for side in read),
-        malignancy=highest.reading.malignancy if (highest := _highest(images)) else None,
+        breasts=tuple(
+            BreastReading(side, whole.score, whole.likelihood)
+            for side, whole in wholes.items()
+            if whole.score is not None
+        ),
+        malignancy=exam.score,
         warnings=tuple(_warnings(images)),
-        likelihood=highest.reading.as_exam if highest else None,
+        likelihood=exam.likelihood,
+        withheld={side: why for side, why in withheld.items() if why},
         ties=tie_views(images),
+        recall_threshold=recall_threshold,
         locations={
             FindingId(image.sop_instance_uid, number): location_of(finding, image)
             for image in images
@@ -50,13 +77,33 @@ def put_together(
     )
 
 
-def _breast(side: Laterality, images: Sequence[ExamImage]) -> BreastReading:
-    reading = max((image.reading for image in images), key=lambda reading: reading.malignancy)
-    return BreastReading(side, reading.malignancy, reading.as_breast)
+@dataclass(frozen=True)
+class _Whole:
+    """What is stated of a breast or of the exam; `withheld`: why nothing negative is."""
+
+    score: float | None
+    likelihood: Likelihood | None
+    withheld: str
 
 
-def _highest(images: Sequence[ExamImage]) -> ExamImage | None:
-    return max(images, key=lambda image: image.reading.malignancy, default=None)
+def _whole(
+    images: Sequence[ExamImage],
+    lacking: Sequence[UnreadImage],
+    likelihood_of: Callable[[ExamImage], Likelihood | None],
+    recall_threshold: float,
+) -> _Whole:
+    highest = max(images, key=lambda image: image.reading.malignancy, default=None)
+    score = highest.reading.malignancy if highest else None
+    likelihood = likelihood_of(highest) if highest else None
+    if likelihood is not None and likelihood.is_recalled(recall_threshold):
+        return _Whole(score, likelihood, "")
+    if lacking:
+        return _Whole(score, None, NOT_READ.format(places=_listed(lacking)))
+    return _Whole(score, likelihood, "")
+
+
+def _listed(images: Iterable[ExamImage | UnreadImage]) -> str:
+    return ", ".join(dict.fromkeys(image.place for image in images))
 
 
 def _warnings(images: Iterable[ExamImage]) -> Iterable[str]:

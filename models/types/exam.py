@@ -12,6 +12,13 @@ from models.types.reading import ImageReading
 from models.types.reference import ReferenceTenth
 
 
+def place_of(laterality: Laterality | None, view: str | None, extent: str = "") -> str:
+    """Breast and view in short, e.g. "R CC", "R CC spot/magnified", "L MLO axillary tail"; "view not stated" if the
+    header states neither."""
+    stated = " ".join(part for part in (laterality, view) if part) or "view not stated"
+    return f"{stated} {extent}" if extent else stated
+
+
 @dataclass(frozen=True, eq=False)
 class ExamImage:
     """An image of the exam that was read, with its reading.
@@ -27,6 +34,10 @@ class ExamImage:
     extent: str = ""
 
     @property
+    def place(self) -> str:
+        return place_of(self.laterality, self.view, self.extent)
+
+    @property
     def is_whole(self) -> bool:
         """Whether it shows a whole view: only such an image counts as a standard view."""
         return not self.extent
@@ -38,12 +49,33 @@ class UnreadImage:
 
     Attributes:
         on_purpose: it need not be read, because it is another copy of an image that was read.
+        laterality: None: its header does not state it, or it is no image of a breast; also `view`.
+        extent: as in ExamImage.
+        may_show_lesion: it is an image of a breast: while it is not read, nothing negative is stated of that breast.
     """
 
     sop_instance_uid: str
     what: str
     reason: str
     on_purpose: bool = False
+    laterality: Laterality | None = None
+    view: str | None = None
+    extent: str = ""
+    may_show_lesion: bool = True
+
+    @property
+    def place(self) -> str:
+        return place_of(self.laterality, self.view, self.extent)
+
+    @property
+    def name(self) -> str:
+        """ "R CC (for-presentation)"; only what it is if its header states neither breast nor view."""
+        return f"{self.place} ({self.what})" if self.laterality or self.view else self.what
+
+    @property
+    def is_lacking(self) -> bool:
+        """Whether a lesion may be in it that nobody has looked for."""
+        return self.may_show_lesion and not self.on_purpose
 
 
 JOINING_RULE = (
@@ -58,7 +90,8 @@ class BreastReading:
     """One breast's score: the highest of its images (JOINING_RULE).
 
     Attributes:
-        likelihood: of malignancy in the breast; None where breasts are not calibrated.
+        likelihood: of malignancy in the breast; None where breasts are not calibrated, or where only a negative verdict
+            would follow and it cannot be stated (`ExamReading.withheld`).
     """
 
     laterality: Laterality
@@ -120,7 +153,9 @@ class ExamReading:
         breasts: one per breast that was read.
         malignancy: the exam's score, the highest of its images; None if nothing was read.
         warnings: sentences for the report, including those of the images.
-        likelihood: of malignancy in the exam; None if exams are not calibrated or nothing was read.
+        likelihood: of malignancy in the exam; None if exams are not calibrated, nothing was read, or it is withheld.
+        withheld: why nothing negative is stated of a breast or (None) the exam, a clause: an image of it was not read,
+            for example. A probability above the threshold stands whatever was not read, and is never withheld.
         ties: pairs of findings in two views that may be one lesion.
         concordances: the radiologist's assessments compared with this reading; empty if none were received.
         withdrawn: the radiologist's assessments were withdrawn or corrected, and none that counts came since.
@@ -136,6 +171,7 @@ class ExamReading:
     malignancy: float | None
     warnings: tuple[str, ...] = ()
     likelihood: Likelihood | None = None
+    withheld: Mapping[Laterality | None, str] = field(default_factory=dict)
     ties: tuple[Tie, ...] = ()
     concordances: tuple[Concordance, ...] = ()
     withdrawn: bool = False

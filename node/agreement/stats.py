@@ -30,6 +30,7 @@ ONE_BREAST = "studies with a category of one breast only, of two that were read"
 SIX = "{level}s of category 6, known cancer"
 UNREAD = "{level}s of which no image was read"
 UNCALIBRATED = "{level}s whose score is not calibrated and implies no category"
+NOT_ALL_READ = "{level}s of which nothing negative is stated, because not all of it was read"
 LOST = "studies whose reading is damaged or gone from the data folder"
 WHICH_BREAST = "studies with a malignant pathology that names no breast (`--level exam` uses it)"
 
@@ -160,6 +161,8 @@ def _not_compared(
             yield SIX.format(level=level)
         elif compared.score is None:
             yield UNREAD.format(level=level)
+        elif unit.laterality in exam.withheld:
+            yield NOT_ALL_READ.format(level=level)
         elif compared.likelihood is None:
             yield UNCALIBRATED.format(level=level)
     sides = {assessment.laterality for assessment in assessments}

@@ -20,8 +20,8 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
 
     "malignancy" is a score, 0..1 and no probability; "likelihood" its calibrated probability at the
     configured prevalence, null if the bundle is not calibrated. For breasts and the exam it also says whether it is
-    above "recall_threshold", and the BI-RADS category whose likelihood range contains it, which is no assessment.
-    Images and lesions have no category.
+    above "recall_threshold", and the BI-RADS category whose likelihood range contains it, which is no assessment; it is
+    null too if nothing negative is stated, and "withheld" says why. Images and lesions have no category.
     """
     return {
         "intended_use": RESEARCH_USE_ONLY,
@@ -29,6 +29,7 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
         "malignancy": exam.malignancy,
         "joining_rule": JOINING_RULE,
         "likelihood": _decided(exam.likelihood, None, exam.recall_threshold),
+        "withheld": {"exam" if side is None else str(side): why for side, why in exam.withheld.items()},
         "recall_threshold": exam.recall_threshold,
         **tenth_to_json(exam),
         "breasts": [
@@ -51,7 +52,13 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
             for image in exam.images
         ],
         "not_read": [
-            {"sop_instance_uid": image.sop_instance_uid, "what": image.what, "reason": image.reason}
+            {
+                "sop_instance_uid": image.sop_instance_uid,
+                "laterality": image.laterality and str(image.laterality),
+                "view": image.view,
+                "what": image.what,
+                "reason": image.reason,
+            }
             for image in exam.unread
         ],
         "missing_views": list(exam.missing),

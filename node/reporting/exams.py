@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from dicom_io.instance_kinds import InstanceKind
+from dicom_io.views import SPECIMEN
 from models.birads.concordance import concordances
 from models.readings.exam import put_together
 from models.readings.reading_json import scores_from_json
@@ -60,18 +61,35 @@ def exam_of(
                 )
             )
         elif instance.reading is not None and not (raw_copy or no_view):
-            unread.append(UnreadImage(instance.sop_instance_uid, instance.kind, sentence(Unread.PURGED)))
+            unread.append(unread_image(instance, sentence(Unread.PURGED)))
         elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread is not None):
             reason = sentence(Unread.RAW_COPY) if raw_copy else instance.unread_reason or no_view
-            unread.append(
-                UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy or instance.left_out)
-            )
-    exam = put_together(images, unread, arrived_views(study, begun), breasts_of(study, begun))
-    exam = replace(exam, recall_threshold=recall_threshold)
+            unread.append(unread_image(instance, reason or "", on_purpose=raw_copy))
+    exam = put_together(images, unread, arrived_views(study, begun), breasts_of(study, begun), recall_threshold)
     if reference is not None:
         exam = ranked(exam, reference)
     compared = concordances(exam, assessments_of(session, study))
     return replace(exam, concordances=compared, withdrawn=was_withdrawn(session, study))
+
+
+def unread_image(instance: Instance, reason: str, *, on_purpose: bool = False) -> UnreadImage:
+    """An image of the study that was not read; also one that a route leaves out."""
+    return UnreadImage(
+        instance.sop_instance_uid,
+        instance.kind,
+        reason,
+        on_purpose=on_purpose,
+        laterality=instance.laterality,
+        view=instance.view,
+        extent=instance.extent,
+        may_show_lesion=_shows_breast(instance),
+    )
+
+
+def _shows_breast(instance: Instance) -> bool:
+    """A lesion may be in every image of a breast, also in one that is never read, such as a tomosynthesis."""
+    is_of_breast = instance.kind.is_breast_image or instance.kind is InstanceKind.SECONDARY_CAPTURE
+    return is_of_breast and instance.view != SPECIMEN
 
 
 def _reading(instance: Instance, data_dir: Path, *, only_scores: bool) -> ImageReading | None:

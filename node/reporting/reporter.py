@@ -31,7 +31,7 @@ from models.birads.concordance import is_discordant
 from models.readings.exam import put_together
 from models.reference.tenths import Reference
 from models.types.birads import RECALL_THRESHOLD
-from models.types.exam import ExamReading, UnreadImage
+from models.types.exam import ExamReading
 from models.types.reading import BundleId
 from models.types.words import counted
 from node.archive.contents import headers_of
@@ -45,7 +45,7 @@ from node.delivery.outbox import (
     rejected_uids,
 )
 from node.logs import place_of
-from node.reporting.exams import exam_of
+from node.reporting.exams import exam_of, unread_image
 from node.reporting.messages import encode_message, kind_of_message
 from node.reporting.weeks import count_reading
 from node.routing import Router
@@ -209,9 +209,7 @@ class Reporter:
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
             )
             images = [instance for instance in study.instances if instance.kind.is_image]
-            unread = [
-                UnreadImage(image.sop_instance_uid, image.kind, why, on_purpose=image.left_out) for image in images
-            ]
+            unread = [unread_image(image, why) for image in images]
             exam = put_together([], unread, arrived_views(study, readings_begun(session, study)))
         headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
         destinations = self._destinations_of(study, headers)

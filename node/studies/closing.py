@@ -118,8 +118,9 @@ def shown_by(instance: Instance) -> Shown | None:
 
 
 def arrived_views(study: Study, begun: Collection[int | None]) -> frozenset[View]:
-    """The whole views with any breast image, read or not; `begun`: see `readings_begun`."""
-    breast = (instance for instance in study.instances if _is_breast_image(instance, begun))
+    """The whole views with any breast image, read or not, also one that a route leaves out; `begun`: see
+    `readings_begun`."""
+    breast = (instance for instance in study.instances if instance.left_out or _is_breast_image(instance, begun))
     return frozenset(view for view in map(view_of, breast) if view is not None)
 
 

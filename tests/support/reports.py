@@ -53,8 +53,11 @@ def other_sources() -> list[Dataset]:
 def some_exam(images: list[ExamImage] | None = None) -> ExamReading:
     """Three images with three lesions, and two instances that were not read; nothing is calibrated."""
     unread = [
-        UnreadImage(TOMO, "tomosynthesis", "breast tomosynthesis is not read yet – 2 × 60 frames"),
-        UnreadImage(OLD_REPORT, "report", "it is no image."),
+        # As if no lesion could be in it, so that it withholds nothing (test_nothing_negative.py has that).
+        UnreadImage(
+            TOMO, "tomosynthesis", "breast tomosynthesis is not read yet – 2 × 60 frames", may_show_lesion=False
+        ),
+        UnreadImage(OLD_REPORT, "report", "it is no image.", may_show_lesion=False),
     ]
     arrived = {(Laterality.RIGHT, "CC"), (Laterality.LEFT, "CC"), (Laterality.RIGHT, "MLO")}
     return exams.put_together(some_images() if images is None else images, unread, arrived)

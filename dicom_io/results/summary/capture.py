@@ -9,7 +9,6 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from dicom_io.attributes import code
 from dicom_io.errors import NotEncodable
-from dicom_io.headers import laterality_of
 from dicom_io.results.encoding import Encoding, sides, sign
 from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.language import ENGLISH
@@ -17,7 +16,6 @@ from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.sources import described_by, instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
 from dicom_io.results.summary.place import Place
-from dicom_io.views import view_of
 from models.types.exam import ExamReading
 from models.types.words import RESEARCH_USE, RESEARCH_USE_ONLY
 
@@ -81,8 +79,7 @@ def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Data
 
 
 def _put_pixels(page: Dataset, exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> None:
-    headers = {image.sop_instance_uid: sources.get(image.sop_instance_uid, Dataset()) for image in exam.unread}
-    places = {uid: Place(laterality_of(source), view_of(source)) for uid, source in headers.items()}
+    places = {image.sop_instance_uid: Place(image.laterality, image.view) for image in exam.unread}
     pixels = draw_page(exam, places, encoding.bundles[0], encoding.language)
     page.Rows, page.Columns, page.SamplesPerPixel = pixels.shape
     page.PhotometricInterpretation = "RGB"

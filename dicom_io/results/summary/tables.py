@@ -9,7 +9,7 @@ from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.labels import long_axis, percent, recall
 from dicom_io.results.own_codes import range_of
-from dicom_io.results.statements import NO_FINDINGS, compared, tenth_rule, tenth_sentence
+from dicom_io.results.statements import NO_FINDINGS, compared, tenth_rule, tenth_sentence, withheld_sentences
 from dicom_io.results.statements_calibration import calibration_sentences
 from dicom_io.results.summary.pen import Pen, line_height
 from dicom_io.results.summary.place import Place
@@ -132,7 +132,9 @@ def _draw_card(
     malignancy, likelihood = score
     if likelihood is None:
         pen.write(left, room.top + 34, f"{malignancy:.2f}", 44, WHITE, width)
-        pen.write(left, room.top + 100, pen.say("score, no probability"), _SMALL, WHITE, width)
+        top = pen.write(left, room.top + 100, pen.say("score, no probability"), _SMALL, WHITE, width)
+        if side in exam.withheld:
+            pen.write(left, top, pen.say("nothing negative is stated: see the notes"), _SMALL, AMBER, width, 2)
         return
     threshold = exam.recall_threshold
     pen.write(left, room.top + 34, percent(likelihood.probability, threshold), 44, WHITE, width)
@@ -165,10 +167,12 @@ def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) ->
 
 
 def _notes(exam: ExamReading, places: Mapping[str, Place]) -> Iterator[tuple[str, RGB]]:
-    """Yields each note and its colour: amber for disagreement, unread images, missing views and warnings, else grey."""
+    """Yields each note and its colour: amber for disagreement, what is withheld or was not read, missing views and
+    warnings, else grey."""
     for concordance in exam.concordances:
         agreed = concordance.agreement in (Agreement.AGREE, Agreement.NOT_COMPARED)
         yield compared(concordance, exam), GREY if agreed else AMBER
+    yield from ((sentence, AMBER) for sentence in withheld_sentences(exam))
     lacking = [image for image in exam.unread if not image.on_purpose]
     left_out = [image for image in exam.unread if image.on_purpose]
     yield from ((f"Not read: {_name_of(image, places)}: {image.reason}", AMBER) for image in lacking)

@@ -266,7 +266,10 @@ class Exam(BaseModel):
     intended_use: str
     score: float | None = Field(description=SCORE)
     joining_rule: str = Field(description="How the scores of breasts and exam follow from those of the images.")
-    likelihood: Likelihood | None = Field(description="null where exams are not calibrated.")
+    likelihood: Likelihood | None = Field(description="null where exams are not calibrated, or it is withheld.")
+    withheld: dict[str, str] = Field(
+        description="Why nothing negative is stated of a breast (L, R) or of the exam: not all of it was read."
+    )
     recall_threshold: float
     breasts: list[BreastReading]
     images: list[ImageReading]
@@ -285,6 +288,7 @@ class Exam(BaseModel):
             score=exam.malignancy,
             joining_rule=JOINING_RULE,
             likelihood=Likelihood.of(exam.likelihood, None, threshold),
+            withheld={"exam" if side is None else str(side): why for side, why in exam.withheld.items()},
             recall_threshold=threshold,
             breasts=[
                 BreastReading(

@@ -163,12 +163,15 @@ def picture(request: Request, study: Number, image: Number) -> Response:
 
 
 def exam_rows(exam: ExamReading) -> list[tuple[Laterality | None, str, float | None, Likelihood | None]]:
-    """Breasts and exam: side, name, score and likelihood."""
-    names = {Laterality.LEFT: "Left breast", Laterality.RIGHT: "Right breast"}
+    """Breasts of which there is a score, or an image that was not read, and the exam: side, name, score and
+    likelihood."""
+    scored = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
+    named = ((Laterality.LEFT, "Left breast"), (Laterality.RIGHT, "Right breast"))
     return [
         *(
-            (breast.laterality, names[breast.laterality], breast.malignancy, breast.likelihood)
-            for breast in exam.breasts
+            (side, name, *scored.get(side, (None, None)))
+            for side, name in named
+            if side in scored or side in exam.withheld
         ),
         (None, "Exam", exam.malignancy, exam.likelihood),
     ]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from models.readings.exam import put_together
+from models.types.birads import Category, Likelihood
 from models.types.exam import ExamImage, UnreadImage
 from models.types.mammogram import Laterality
 from models.types.reading import BundleId, ImageReading
@@ -64,3 +69,40 @@ def test_an_image_of_an_unknown_breast_counts_for_the_exam_with_a_warning() -> N
     assert exam.malignancy == 0.8
     assert [breast.malignancy for breast in exam.breasts] == [0.1]
     assert exam.warnings[0].startswith("unknown side MLO: ")
+
+
+def _calibrated(side: Laterality, view: str, probability: float) -> ExamImage:
+    worth = Likelihood(probability, Category.THREE)
+    image = _image(side, view, probability)
+    return replace(image, reading=replace(image.reading, as_breast=worth, as_exam=worth, prevalence=0.006))
+
+
+UNREAD = UnreadImage("1.2.3", "for-presentation", "Damaged.", laterality=R, view="CC")
+
+
+def test_nothing_negative_is_stated_of_a_breast_or_an_exam_while_an_image_of_it_is_not_read() -> None:
+    images = [_calibrated(*view, 0.001) for view in FOUR]
+    assert put_together(images, [], FOUR).withheld == {}
+    exam = put_together(images, [UNREAD], FOUR)
+    assert set(exam.withheld) == {R, None}
+    assert exam.withheld[R] == exam.withheld[None] == "these images were not read: R CC"
+    assert [breast.likelihood is None for breast in exam.breasts] == [False, True]
+    assert exam.likelihood is None
+
+
+def test_what_is_above_the_threshold_stands_whatever_was_not_read() -> None:
+    exam = put_together([_calibrated(R, "MLO", 0.05), _calibrated(L, "CC", 0.001)], [UNREAD], FOUR)
+    assert (exam.withheld, exam.likelihood) == ({}, Likelihood(0.05, Category.THREE))
+    assert put_together(exam.images, [UNREAD], FOUR, recall_threshold=0.06).withheld.keys() == {R, None}
+
+
+def test_an_unread_image_of_an_unknown_breast_may_be_of_either() -> None:
+    exam = put_together([_calibrated(L, "CC", 0.001)], [replace(UNREAD, laterality=None)], [(L, "CC")])
+    assert set(exam.withheld) == {L, None}
+
+
+@pytest.mark.parametrize("spared", [replace(UNREAD, on_purpose=True), replace(UNREAD, may_show_lesion=False)])
+def test_a_copy_of_an_image_that_was_read_and_an_image_of_no_breast_withhold_nothing(spared: UnreadImage) -> None:
+    exam = put_together([_calibrated(R, "CC", 0.001)], [spared], [(R, "CC")])
+    assert exam.withheld == {}
+    assert exam.likelihood is not None
