@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import Enum, auto
 from typing import Literal
 
 from pydicom import Dataset
@@ -14,7 +15,7 @@ from dicom_io.attributes import code, items, number, text, texts, uid, values
 from dicom_io.device import is_ours
 from dicom_io.image_types import is_generated_2d, why_no_view
 from dicom_io.instance_kinds import InstanceKind
-from dicom_io.views import SPECIMEN, extent_of, functional_groups, view_of
+from dicom_io.views import SPECIMEN, extent_of, functional_groups, side_of_label, view_of
 from models.types.mammogram import Laterality
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -149,19 +150,42 @@ def laterality_of(dataset: Dataset) -> Laterality | None:
     """The breast, by the first of: Image Laterality, Frame Laterality, Laterality, the anatomic region, the geometry
     of an oblique view.
 
-    A value that is not R, L or B (PS3.3 §C.8.11.7.1), or several values, are ignored.
+    A value that is not R, L or B (PS3.3 §C.8.11.7.1), or several values, are ignored. Several attributes that differ:
+    see `dicom_io.contradictions`.
     """
-    for stated in (
-        values(dataset, "ImageLaterality"),
-        *(values(anatomy, "FrameLaterality") for anatomy in functional_groups(dataset, "FrameAnatomySequence")),
-        values(dataset, "Laterality"),
+    for _, side in _written_lateralities(dataset):
+        return None if side == "B" else Laterality(side)  # both: said, and no single breast
+    return _laterality_of_region(dataset) or _laterality_of_oblique(dataset)
+
+
+def stated_lateralities(dataset: Dataset) -> Iterator[tuple[str, Laterality]]:
+    """The breast by each attribute that states one, with the attribute's name; the first one counts (`laterality_of`).
+
+    A label in View Position ("RCC") states it too, but is not used for the breast.
+    """
+    for name, side in _written_lateralities(dataset):
+        if side != "B":
+            yield name, Laterality(side)
+    for name, found in (
+        ("Anatomic Region Sequence", _laterality_of_region(dataset)),
+        ("Patient Orientation", _laterality_of_oblique(dataset)),
+        ("View Position", side_of_label(dataset)),
+    ):
+        if found is not None:
+            yield name, Laterality(found)
+
+
+def _written_lateralities(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    """L, R or B by each attribute that holds it, with the attribute's name."""
+    frames = functional_groups(dataset, "FrameAnatomySequence")
+    for name, stated in (
+        ("Image Laterality", values(dataset, "ImageLaterality")),
+        *(("Frame Laterality", values(anatomy, "FrameLaterality")) for anatomy in frames),
+        ("Laterality", values(dataset, "Laterality")),
     ):
         side = str(stated[0]).strip().upper() if len(stated) == 1 else ""
-        if side in ("L", "R"):
-            return Laterality(side)
-        if side == "B":  # both: said, and no single breast
-            return None
-    return _laterality_of_region(dataset) or _laterality_of_oblique(dataset)
+        if side in ("L", "R", "B"):
+            yield name, side
 
 
 def scanner_of(dataset: Dataset) -> str:
@@ -170,11 +194,29 @@ def scanner_of(dataset: Dataset) -> str:
     return model if model.casefold().startswith(maker.casefold()) else f"{maker} {model}".strip()
 
 
-def is_head_up(dataset: Dataset) -> bool:
-    """Whether the columns run away from the patient's head, by Patient Orientation (PS3.3 §C.7.6.1.1.1); True if it
-    is not stated, as images are usually stored for display."""
-    orientation = values(dataset, "PatientOrientation")
-    return len(orientation) != 2 or not str(orientation[1]).strip().upper().startswith("H")
+class Turn(Enum):
+    """How an image is stored."""
+
+    UPRIGHT = auto()
+    HEAD_DOWN = auto()
+    SIDEWAYS = auto()
+    """Turned by a quarter: its rows do not run between the chest wall and the nipple."""
+
+
+def turn_of(dataset: Dataset) -> Turn:
+    """How an image is stored, by Patient Orientation (PS3.3 §C.7.6.1.1.1): in a mammogram the rows run to the front or
+    the back of the patient, and the columns away from her head. Upright if it is not stated, as images are usually
+    stored for display."""
+    rows, columns = (str(value).strip().upper()[:1] for value in _orientation(dataset) or ("", ""))
+    if rows in ("R", "L", "H", "F") or columns in ("A", "P"):
+        return Turn.SIDEWAYS
+    return Turn.HEAD_DOWN if columns == "H" else Turn.UPRIGHT
+
+
+def _orientation(dataset: Dataset) -> tuple[str, str] | None:
+    """The directions in which rows and columns run; None if not both are stated."""
+    stated = [str(value).strip().upper() for value in values(dataset, "PatientOrientation")]
+    return (stated[0], stated[1]) if len(stated) == 2 else None
 
 
 def procedures_of(dataset: Dataset) -> tuple[str, ...]:
@@ -205,9 +247,8 @@ def chest_wall_side(dataset: Dataset) -> Literal["left", "right"] | None:
     patient means that the chest wall is on the left. Without it, the convention is used (left breasts have their chest
     wall on the left), except for an image that the device flipped.
     """
-    orientation = values(dataset, "PatientOrientation")
-    if len(orientation) == 2:
-        towards = str(orientation[0]).strip().upper()
+    if orientation := _orientation(dataset):
+        towards = orientation[0]
         return "left" if towards.startswith("A") else "right" if towards.startswith("P") else None
     laterality = laterality_of(dataset)
     if laterality is None or code(dataset, "FieldOfViewHorizontalFlip") == "YES":
@@ -238,10 +279,10 @@ def _laterality_of_oblique(dataset: Dataset) -> Laterality | None:
     # The detector of a medio-lateral oblique runs from the upper outer to the lower inner side of the breast. So the
     # columns of a left breast run to the feet and to the patient's right, or back again. In CC views either breast may
     # be stored either way round, and nothing follows.
-    orientation = values(dataset, "PatientOrientation")
-    if len(orientation) != 2 or view_of(dataset) not in ("MLO", "LMO"):
+    orientation = _orientation(dataset)
+    if orientation is None or view_of(dataset) not in ("MLO", "LMO"):
         return None
-    directions = set(str(orientation[1]).strip().upper())
+    directions = set(orientation[1])
     if directions >= {"F", "R"} or directions >= {"H", "L"}:
         return Laterality.LEFT
     if directions >= {"F", "L"} or directions >= {"H", "R"}:

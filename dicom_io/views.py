@@ -73,10 +73,11 @@ _MODIFIERS = (
 _UNKNOWN = "unknown modifier"
 _MOST_EXTENTS = 2
 """Segment Label, which begins with breast, view and extent, holds 64 characters."""
-_EXAGGERATED = ("XCC", "XCCL", "XCCM")
+EXAGGERATED = ("XCC", "XCCL", "XCCM")
 _AFTER = "|".join(known.label for known in _MODIFIERS if len(known.label) > 1)
 _LABEL = re.compile(
-    rf"[LR]?(?P<before>[MS])?(?P<view>{'|'.join(sorted(set(_VIEWS.values()) - {SPECIMEN}))})(?P<after>{_AFTER})?"
+    rf"(?P<side>[LR])?(?P<before>[MS])?(?P<view>{'|'.join(sorted(set(_VIEWS.values()) - {SPECIMEN}))})"
+    rf"(?P<after>{_AFTER})?"
     rf"|(?P<alone>{_AFTER})"
 )
 """A film's label (ACR MQCM 1999) in View Position: "RCC", "LMMLO" (magnified), "CCID" (implant displaced), "AT".
@@ -101,7 +102,7 @@ def view_of(dataset: Dataset) -> str | None:
     labels = filter(None, map(_label, _positions(dataset)))
     written = list(dict.fromkeys(view for label in labels if (view := label["view"])))
     for view in (*coded, *written):
-        if view in _EXAGGERATED:
+        if view in EXAGGERATED:
             return view
     for item in _view_codes(dataset):
         if view := _VIEWS.get(text(item, "CodeValue")):
@@ -112,6 +113,24 @@ def view_of(dataset: Dataset) -> str | None:
     if len(orientation) == 1 and (misplaced := str(orientation[0]).strip().upper()) in _VIEWS.values():
         return misplaced
     return None
+
+
+def stated_views(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    """The view by each attribute that states a known one, with the attribute's name; not of a specimen."""
+    if _is_specimen(dataset):
+        return
+    for coded in _view_codes(dataset)[:1]:
+        if view := _VIEWS.get(text(coded, "CodeValue")):
+            yield "View Code Sequence", view
+    for label in filter(None, map(_label, _positions(dataset))):
+        if label["view"]:
+            yield "View Position", label["view"]
+
+
+def side_of_label(dataset: Dataset) -> str | None:
+    """L or R by the labels in View Position ("RCC"); None if they name none, or both."""
+    sides = {label["side"] for label in map(_label, _positions(dataset)) if label and label["side"]}
+    return sides.pop() if len(sides) == 1 else None
 
 
 def extent_of(dataset: Dataset) -> str:

@@ -143,7 +143,7 @@ class Pipeline:
             caveat=self.caveat if self.calibration else "",
             spacing_mm=as_stated.spacing_mm,
             spacing_by=as_stated.spacing_by,
-            nipple=find_nipple(image.pixels, image.view) if image.head_up and not image.extent else None,
+            nipple=find_nipple(image.pixels, image.view) if image.upright and not image.extent else None,
             preview=preview_of(image.pixels),
             tones=image.tones,
         )

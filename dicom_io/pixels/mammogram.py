@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_io.attributes import number, text
+from dicom_io.attributes import text
+from dicom_io.contradictions import contradictions
 from dicom_io.errors import NotReadable
-from dicom_io.headers import is_head_up, kind_of, laterality_of
+from dicom_io.headers import Turn, kind_of, laterality_of, turn_of
 from dicom_io.image_types import MAGNIFIED, what_kind_of_view
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.magnification import magnification_of
 from dicom_io.pixels.contrast import Contrast, contrast_of, tones_of
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.luts import Modality, approximate_presentation, is_inverse, modality_of, voi_of
+from dicom_io.pixels.padding import outside_padding
 from dicom_io.spacing import spacing_of
 from dicom_io.views import extent_of, has_implant, unknown_modifiers, view_of
 from models.types.mammogram import Mammogram
 
 # ITU-R BT.601 luma: exact for a grey image that was saved in colour.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-_HEAD_DOWN = (
-    "The image is stored upside down: no nipple was looked for, so lesions have no location and are not tied to the "
-    "breast's other view."
-)
+_NO_LOCATION = "no nipple was looked for, so lesions have no location and are not tied to the breast's other view."
+_NOT_UPRIGHT = {
+    Turn.HEAD_DOWN: f"The image is stored upside down: {_NO_LOCATION}",
+    Turn.SIDEWAYS: f"The image is stored turned by a quarter, and is read as it is stored, which is less dependable: "
+    f"{_NO_LOCATION}",
+}
 _UNDECODABLE_NAME = (
     "The patient's name holds characters that its Specific Character Set does not: they are replaced in the results."
 )
@@ -53,7 +56,7 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
     stored = found.values
     if stored.ndim == 3:
         stored = np.rint(stored @ _LUMA)
-    inside, padding_remark = _outside_padding(dataset, stored)
+    inside, padding_remark = outside_padding(dataset, stored)
     tones = tones_of(stored, inside)
     contrast = contrast_of(tones)
     if contrast is None:
@@ -80,7 +83,7 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
         laterality=laterality_of(dataset),
         view=view_of(dataset),
         extent=extent_of(dataset),
-        head_up=is_head_up(dataset),
+        upright=turn_of(dataset) is Turn.UPRIGHT,
         tones=tones,
         warnings=tuple(sentence for sentence in remarks if sentence),
     )
@@ -109,35 +112,10 @@ def _header_remarks(dataset: Dataset) -> Iterator[str | None]:
     for name in unknown_modifiers(dataset):
         yield f"The view modifier {name!r} is unknown: how much of the view it leaves is not told."
     yield _extent_remark(dataset, extent) if extent else None
-    yield None if is_head_up(dataset) else _HEAD_DOWN
+    yield _NOT_UPRIGHT.get(turn_of(dataset))
+    yield from contradictions(dataset)
     yield _UNDECODABLE_NAME if "\N{REPLACEMENT CHARACTER}" in text(dataset, "PatientName") else None
     yield "A breast implant is present or was displaced for this view." if has_implant(dataset) else None
-
-
-def _outside_padding(dataset: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.bool_], str | None]:
-    """A mask of the pixels that are no padding (PS3.3 §C.7.5.1.1.2: Pixel Padding Value, or its range).
-
-    With a sentence if the padding would cover the whole image; then it is ignored.
-    """
-    everywhere = np.ones(stored.shape, dtype=np.bool_)
-    value = number(dataset, "PixelPaddingValue")
-    if value is None:
-        return everywhere, None
-    limit = number(dataset, "PixelPaddingRangeLimit")
-    low, high = sorted(_as_stored(dataset, bound, stored.dtype) for bound in (value, value if limit is None else limit))
-    inside = (stored < low) | (stored > high)
-    picture = stored[inside]
-    if picture.size and picture.min() < picture.max():
-        return inside, None
-    return everywhere, "By the header's Pixel Padding Value nothing of the image is left: it was not used."
-
-
-def _as_stored(dataset: Dataset, value: float, dtype: np.dtype[Any]) -> float:
-    """A padding value in the sign and bits of the pixels; some headers state it with more bits."""
-    bits = int(number(dataset, "BitsStored") or 16)
-    signed = dtype.kind != "u" and number(dataset, "PixelRepresentation") == 1
-    low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (0, 1 << bits)
-    return value if low <= value < high else (value - low) % (1 << bits) + low
 
 
 def _extent_remark(dataset: Dataset, extent: str) -> str:

@@ -28,7 +28,8 @@ class Mammogram:
         laterality: the breast shown; None if the header does not state it.
         view: DICOM view abbreviation ("CC", "MLO", "ML", …); None if the header does not state it.
         extent: what it shows if it is not a whole standard view ("spot/magnified", "cleavage", …); else "".
-        head_up: False if the header says that the columns run to the patient's head: then no nipple is searched for.
+        upright: False if the header says that the image is upside down or turned by a quarter: then no nipple is
+            searched for.
         tones: a sample of the stored values in ascending order, from which the display of the values was decided; None
             if it is not needed.
         warnings: sentences for the radiologist about the decoding of the image.
@@ -40,7 +41,7 @@ class Mammogram:
     laterality: Laterality | None = None
     view: str | None = None
     extent: str = ""
-    head_up: bool = True
+    upright: bool = True
     tones: NDArray[Any] | None = None
     warnings: tuple[str, ...] = ()
 

@@ -136,6 +136,24 @@ def test_padding_is_black_and_does_not_change_the_contrast(image: Dataset, tmp_p
     assert not read(image, tmp_path).pixels[:50].any()
 
 
+def test_a_saturated_mass_with_the_padding_value_stays_white_and_the_report_says_so(
+    image: Dataset, tmp_path: Path
+) -> None:
+    values = stored(image).copy()
+    values[:8] = 65535
+    middle = values.shape[0] // 2, values.shape[1] // 2
+    values[middle[0] : middle[0] + 12, middle[1] : middle[1] + 12] = 65535
+    image.PixelData = values.tobytes()
+    image.add_new("PixelPaddingValue", "US", 65535)
+    mammogram = read(image, tmp_path)
+    assert not mammogram.pixels[:8].any()
+    assert mammogram.pixels[middle[0] + 6, middle[1] + 6] == 1
+    assert any("saturated lesion" in sentence for sentence in mammogram.warnings)
+    values[middle[0] : middle[0] + 12, middle[1] : middle[1] + 12] = 30000
+    image.PixelData = values.tobytes()
+    assert not any("saturated lesion" in sentence for sentence in read(image, tmp_path).warnings)
+
+
 def test_a_padding_range_is_black_as_well(image: Dataset, tmp_path: Path) -> None:
     values = stored(image).copy()
     values[:10], values[10:20] = 60000, 60010
@@ -202,15 +220,29 @@ def test_a_magnified_view_is_never_measured_with_the_spacing_of_a_full_field(
 
 
 @pytest.mark.parametrize(
-    ("columns_run_to", "head_up"), [("F", True), ("FL", True), ("L", True), ("H", False), ("HL", False)]
+    ("orientation", "remark"),
+    [
+        (["P", "F"], None),
+        (["A", "FR"], None),
+        (["P", "FL"], None),
+        (["A", "R"], None),
+        ([], None),
+        (["P", "H"], "upside down"),
+        (["A", "HL"], "upside down"),
+        (["FR", "P"], "turned by a quarter"),
+        (["HL", "A"], "turned by a quarter"),
+        (["L", "P"], "turned by a quarter"),
+        (["F", "A"], "turned by a quarter"),
+    ],
 )
-def test_an_image_stored_upside_down_is_recognised(
-    image: Dataset, tmp_path: Path, columns_run_to: str, head_up: bool
+def test_an_image_that_is_not_stored_upright_is_recognised_and_gets_no_location(
+    image: Dataset, tmp_path: Path, orientation: list[str], remark: str | None
 ) -> None:
-    image.PatientOrientation = ["P", columns_run_to]
+    image.PatientOrientation = orientation
     mammogram = read(image, tmp_path)
-    assert mammogram.head_up is head_up
-    assert any("upside down" in sentence for sentence in mammogram.warnings) is not head_up
+    assert mammogram.upright is (remark is None)
+    remarks = [sentence for sentence in mammogram.warnings if "lesions have no location" in sentence]
+    assert [remark in sentence for sentence in remarks] == ([] if remark is None else [True])
 
 
 def test_a_name_that_cannot_be_decoded_gives_a_warning_without_the_name(image: Dataset, tmp_path: Path) -> None:

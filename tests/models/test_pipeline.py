@@ -232,7 +232,7 @@ def test_a_single_image_too_large_for_the_memory_is_reported_to_the_caller(room:
 
 
 @pytest.mark.parametrize(
-    ("known", "is_found"), [({}, True), ({"head_up": False}, False), ({"extent": "cleavage"}, False)]
+    ("known", "is_found"), [({}, True), ({"upright": False}, False), ({"extent": "cleavage"}, False)]
 )
 def test_the_nipple_is_located_only_in_upright_images_of_the_whole_breast(
     known: dict[str, object], is_found: bool
