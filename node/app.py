@@ -16,12 +16,11 @@ from uuid import uuid4
 
 from pydicom.uid import generate_uid
 
-from config.peers import AnyDestination, Destination, DicomDestination, ObjectDestination, Sender
+from config.peers import AnyDestination, Destination, DicomDestination, ObjectDestination
 from config.settings import Settings
 from config.webhooks import Webhook
 from dicom_io.device import Device
 from dicom_io.network.commitment import CommitmentReport
-from dicom_io.network.peer import Peer
 from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import count_instances
 from dicom_io.results.language import language_of
@@ -59,10 +58,10 @@ from node.peers import (
     callers,
     commitment_request,
     committing,
+    find_peer,
     result_destination,
     server_tls,
     tls_address,
-    tls_files,
     window,
 )
 from node.reader.main import run_reader
@@ -317,10 +316,10 @@ def _ticks(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
                 now=process.now,
             )
             ticks.append(Tick(f"rejection notes to {destination.name}", REJECTING_EVERY_S, _if(alone, writer.run)))
-    counts = {
-        sender.ae_title: _count(sender, sender.find_host, sender.find_port, settings)
+    counts: dict[str, Count] = {
+        sender.ae_title: partial(count_instances, peer)
         for sender in settings.senders
-        if sender.find_host is not None and sender.find_port is not None
+        if (peer := find_peer(sender, settings.receiver.ae_title)) is not None
     }
     if settings.mail.host is not None:
         ticks.append(Tick("mails", MAILING_EVERY_S, _if(alone, Digest(settings, sessions, process.now).run)))
@@ -480,11 +479,6 @@ def _close(process: _Process, ladder: Ladder, clock: ClockWatch, alone: Callable
 
 def _ask(process: _Process, counts: dict[str, Count]) -> None:
     ask_sources(process.sessions, counts, process.settings.closing.four_views_quiet_s, process.now())
-
-
-def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
-    tls = tls_files(sender.find_tls)
-    return partial(count_instances, Peer(sender.ae_title, host, port, 10, settings.receiver.ae_title, tls=tls))
 
 
 def _commitment(destination: DicomDestination, process: _Process) -> Commitment:

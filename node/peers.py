@@ -74,6 +74,13 @@ def dicom_peer(of: DicomDestination | DicomSource, calling_ae_title: str) -> Pee
     return Peer(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title, tls=tls_files(of.tls))
 
 
+def find_peer(of: Sender, calling_ae_title: str) -> Peer | None:
+    """The application that is asked how many instances a sender's studies have; None: it is not asked."""
+    if of.find_host is None or of.find_port is None:
+        return None
+    return Peer(of.ae_title, of.find_host, of.find_port, 10, calling_ae_title, tls=tls_files(of.find_tls))
+
+
 def own_listener(of: Receiver, timeout_s: float) -> Peer:
     """The address of the running node itself on this machine."""
     return Peer(of.ae_title, of.own_host, of.port, timeout_s, calling_ae_title=of.ae_title)

@@ -75,12 +75,19 @@ def part_of_a_node(
 
 
 def is_free(data_dir: Path) -> bool:
-    """Whether no node works in the data folder. Writes nothing; a node that starts at this moment waits for it."""
+    """Whether no node works in the data folder. Writes nothing; a node that starts at this moment waits for it.
+
+    Raises:
+        DataFolderUnusable: the lock is there and cannot be opened.
+    """
     try:
-        with (data_dir / LOCK).open(encoding="utf-8") as lock:
-            return _locked(lock, fcntl.LOCK_EX)
-    except FileNotFoundError:
+        lock = (data_dir / LOCK).open("r+", encoding="utf-8")  # for a lock over NFS, writing must be possible
+    except (FileNotFoundError, NotADirectoryError):
         return True
+    except OSError as error:
+        raise _unusable(data_dir, error) from error
+    with lock:
+        return _locked(lock, fcntl.LOCK_EX)
 
 
 @contextmanager

@@ -5,12 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from config.peers import AnyDestination, AnySource, DicomDestination, FhirDestination, Hl7Destination, WebService
+from config.peers import (
+    AnyDestination,
+    AnySource,
+    DicomDestination,
+    FhirDestination,
+    Hl7Destination,
+    Sender,
+    WebDestination,
+    WebService,
+)
 from config.settings import Settings
 from config.webhooks import Webhook
 from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
@@ -28,9 +38,10 @@ from node.delivery.mllp import mllp_connects
 from node.mail.server import MailRefused, mail_echo
 from node.operations.certificates import certificates
 from node.operations.cluster import cluster_answers
+from node.operations.listening import Listens, can_listen, is_own, listeners
 from node.operations.machine import CheckResult, database, database_clock, descriptors, disk, reference, weights
 from node.operations.provider import ProviderUnusable, provider_echo
-from node.peers import committing, dicom_peer, own_listener, user_of, web_peer
+from node.peers import committing, dicom_peer, find_peer, own_listener, user_of, web_peer
 from node.store.clock import steady
 from node.webhooks.message import SecretUnusable, secret_of
 
@@ -42,16 +53,18 @@ NO_DESTINATION = CheckResult(
 
 
 def checks(settings: Settings) -> list[Check]:
-    """All checks: who may send, whether the users can be known that senders must state, where results go, whether a
+    """All checks: whether each listener's address is free, who may send, whether those answer that are asked how many
+    images a study has, whether the users can be known that senders must state, where results go, whether a
     translation is not reviewed, database, disk, weights, the reader's threads unless they are set, the Ray cluster
     where images are read on one, the reference set, the far side of the archive and the device if they are named, each
     destination, its storage commitment and its transfer syntaxes, each webhook, each source, the mail server, the
-    address for HL7 messages, the syslog receiver of the audit trail, the provider of the page's accounts, and the
-    page's address."""
+    syslog receiver of the audit trail, and the provider of the page's accounts."""
     reads_here = settings.reads_here
     device = [lambda: device_is_there(settings)] if reads_here and settings.reader.device.startswith("cuda") else []
     return [
+        *(lambda at=address: listens(at, settings) for address in listeners(settings)),
         lambda: senders_reach_it(settings),
+        *(lambda of=sender: sender_is_asked(of, settings) for sender in settings.senders if sender.find_host),
         *(
             lambda by=sender.ae_title, of=demand: user_can_be_known(by, of)
             for sender in settings.senders
@@ -73,11 +86,9 @@ def checks(settings: Settings) -> list[Check]:
         *(lambda to=destination: commitment_is_done(to, settings) for destination in committing(settings)),
         *(lambda to=destination: syntaxes_are_accepted(to, settings) for destination in _preferring(settings)),
         *(lambda of=source: source_answers(of, settings) for source in settings.sources),
-        *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
         *([lambda: mail_server_answers(settings)] if settings.mail.host is not None else []),
         *([lambda: syslog_receiver_answers(settings)] if settings.audit.syslog_host is not None else []),
         *([lambda: provider_answers(settings)] if settings.oidc.issuer is not None else []),
-        *([lambda: page_address(settings)] if settings.web.port is not None else []),
     ]
 
 
@@ -205,7 +216,43 @@ def threads(settings: Settings) -> CheckResult:
 def destination_answers(destination: AnyDestination, settings: Settings) -> CheckResult:
     """Whether a destination answers: a C-ECHO, a search if it is a DICOMweb service, its capabilities if it is a FHIR
     server, or by taking a connection if it receives HL7 messages."""
-    return _answers(f"destination {destination.name}", destination, settings)
+    about = f"destination {destination.name}"
+    if (own := _own_listener_behind(destination, settings)) is not None:
+        says = (
+            f"{own.where} is this node itself ({own.section}): its results would count as sent, and nobody would have "
+            "them. Set the address of the system that shall get them"
+        )
+        return CheckResult(about, False, says)
+    return _answers(about, destination, settings)
+
+
+def _own_listener_behind(destination: AnyDestination, settings: Settings) -> Listens | None:
+    """The listener of the node itself that a destination's address leads to."""
+    sections: tuple[str, ...]
+    if isinstance(destination, WebService):
+        url = urlsplit(destination.url)
+        host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+        sections = ("web",) if isinstance(destination, WebDestination) else ()
+    else:
+        host, port = destination.host, destination.port
+        sections = ("hl7",) if isinstance(destination, Hl7Destination) else ("receiver", "receiver.tls")
+    if isinstance(destination, DicomDestination) and destination.ae_title != settings.receiver.ae_title:
+        return None  # the node refuses to be called by another name
+    found = (at for at in listeners(settings) if at.section in sections and is_own(host, port, at))
+    return next(found, None)
+
+
+def sender_is_asked(sender: Sender, settings: Settings) -> CheckResult:
+    """Whether the application at a sender's find_host and find_port answers a C-ECHO."""
+    about = f"find_port of sender {sender.ae_title}"
+    peer = find_peer(sender, settings.receiver.ae_title)
+    assert peer is not None  # asked only of senders that have one
+    try:
+        echo(peer)
+    except DestinationError as error:
+        says = f"{error}: studies would close by time alone. Set the address of its C-FIND, or leave it out"
+        return CheckResult(about, False, says)
+    return CheckResult(about, True, f"{peer} answers")
 
 
 def source_answers(source: AnySource, settings: Settings) -> CheckResult:
@@ -282,20 +329,19 @@ def syntaxes_are_accepted(destination: DicomDestination, settings: Settings) -> 
     return CheckResult(about, True, f"{peer} takes {', '.join(names)}")
 
 
-def hl7_address(settings: Settings) -> CheckResult:
-    """The address of the HL7 listener. Whether it is free shows only when `serve` starts."""
-    hl7 = settings.hl7
-    return CheckResult("HL7", True, f"serve takes messages at {hl7.host}:{hl7.port} from {', '.join(hl7.sender_hosts)}")
-
-
-def page_address(settings: Settings) -> CheckResult:
-    """The page's address, and whether passwords cross the network in the clear on the way to it. Whether the address is
-    free shows only when `serve` starts."""
+def listens(at: Listens, settings: Settings) -> CheckResult:
+    """Whether `serve` can listen at an address; and who may send HL7 messages there, or how the page is reached and
+    whether passwords cross the network in the clear on the way to it."""
+    answer = can_listen(at, settings)
     web = settings.web
-    if not (web.is_local or web.is_encrypted):
-        says = f"passwords for {web.address} can be read on the network: set web.certificate, or web.url of a proxy"
-        return CheckResult("page", True, says, warns=True)
-    return CheckResult("page", True, f"serve shows it at {web.address}")
+    if at.section == "hl7" and answer.ok:
+        return replace(answer, says=f"{answer.says}, for messages from {', '.join(settings.hl7.sender_hosts)}")
+    if at.section == "web" and answer.ok:
+        if not (web.is_local or web.is_encrypted):
+            says = f"passwords for {web.address} can be read on the network: set web.certificate, or web.url of a proxy"
+            return CheckResult(at.about, True, says, warns=True)
+        return replace(answer, says=f"{answer.says}, and shows the page at {web.address}")
+    return answer
 
 
 def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> CheckResult:

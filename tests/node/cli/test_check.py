@@ -7,13 +7,16 @@ import time
 
 import pytest
 from committing import CommittingPacs
+from ports import held_port
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
 
 from config.peers import DicomDestination
 from config.settings import Settings
+from node.archive.lock import only_node
 from node.operations.check import ask, check_everything, checks, destination_answers, listener, senders_reach_it
-from node.operations.machine import database, disk
+from node.operations.listening import can_listen, listeners
+from node.operations.machine import CheckResult, database, disk
 from node.store.database import open_database
 
 
@@ -77,6 +80,93 @@ def test_the_address_of_the_hl7_listener_is_shown(tmp_path):
     assert "127.0.0.1:2575" in next(answer.says for answer in answers if answer.about == "HL7")
 
 
+FILES = {"certificate": "node.pem", "key": "node.key", "ca_file": "ca.pem"}
+LISTENERS = [
+    ("receiver", lambda at: {"receiver": at}),
+    ("receiver.tls", lambda at: {"receiver": {"tls": {**at, **FILES}}}),
+    ("hl7", lambda at: {"hl7": at}),
+    ("web", lambda at: {"web": at}),
+]
+
+
+def address_of(of: Settings, section: str) -> CheckResult:
+    (at,) = (at for at in listeners(of) if at.section == section)
+    return can_listen(at, of)
+
+
+@pytest.mark.parametrize(("section", "put"), LISTENERS)
+def test_an_address_that_serve_cannot_listen_at_fails_the_check_with_the_cure(tmp_path, section, put, silent_port):
+    taken = address_of(settings(tmp_path, **put({"host": "127.0.0.1", "port": silent_port})), section)
+    assert not taken.ok
+    assert taken.says.startswith(f"127.0.0.1:{silent_port} is taken by another program")
+    assert f"set another {section}.port" in taken.says
+    foreign = address_of(settings(tmp_path, **put({"host": "192.0.2.1", "port": silent_port})), section)
+    assert not foreign.ok
+    assert f"192.0.2.1 is no address of this machine: set {section}.host" in foreign.says
+    with held_port() as port:
+        free = address_of(settings(tmp_path, **put({"host": "127.0.0.1", "port": port})), section)
+    assert (free.ok, free.says) == (True, f"127.0.0.1:{port} is free: serve listens there")
+
+
+def test_two_listeners_at_one_address_fail_the_check(tmp_path):
+    with held_port() as port:
+        of = settings(tmp_path, receiver={"host": "0.0.0.0", "port": port}, hl7={"port": port})
+        answers = [address_of(of, section) for section in ("receiver", "hl7")]
+    assert [answer.ok for answer in answers] == [False, False]
+    assert f"127.0.0.1:{port} is also the address of receiver: set another hl7.port" in answers[1].says
+
+
+def test_while_a_node_works_its_own_ports_are_not_called_taken(tmp_path, silent_port):
+    of = settings(tmp_path, receiver={"port": silent_port})
+    with only_node(of.data_dir):
+        answer = address_of(of, "receiver")
+    assert answer.ok
+    assert "the node that works in" in answer.says
+    assert not address_of(of, "receiver").ok, "it has ended: the port is another program's"
+
+
+def test_a_check_keeps_no_port_and_no_lock_from_a_node_that_starts(tmp_path):
+    with held_port() as port:
+        of = settings(tmp_path, receiver={"port": port})
+        assert address_of(of, "receiver").ok
+        ae = AE("MAMMO_NODE")
+        ae.add_supported_context(Verification)
+        with only_node(of.data_dir):
+            ae.start_server(("127.0.0.1", port), block=False).shutdown()
+
+
+def test_a_find_port_that_does_not_answer_is_reported(tmp_path, silent_port, closed_port, answering_port):
+    of = settings(
+        tmp_path,
+        senders=[
+            {"ae_title": "DEAF", "find_host": "127.0.0.1", "find_port": closed_port},
+            {"ae_title": "WELL", "find_host": "127.0.0.1", "find_port": answering_port},
+            {"ae_title": "UNASKED"},
+        ],
+    )
+    answers = {answer.about: answer for answer in ask(checks(of)) if answer.about.startswith("find_port")}
+    deaf = answers.pop("find_port of sender DEAF")
+    assert not deaf.ok
+    assert "refuses connections" in deaf.says
+    assert [(about, answer.ok) for about, answer in answers.items()] == [("find_port of sender WELL", True)]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_destination_that_is_the_node_itself_fails_the_check(tmp_path, answering_port, host):
+    to = destination(answering_port).model_copy(update={"host": host})
+    itself = settings(tmp_path, receiver={"ae_title": "PACS", "host": "0.0.0.0", "port": answering_port})
+    answer = destination_answers(to, itself)
+    assert not answer.ok
+    assert "is this node itself (receiver): its results would count as sent" in answer.says
+    assert destination_answers(to, settings(tmp_path)).ok, "at another port it is another program"
+    page = Settings(
+        data_dir=tmp_path,
+        web={"port": answering_port},
+        destinations=[{"name": "own", "url": f"http://{host}:{answering_port}/dicom-web"}],
+    )
+    assert "this node itself (web)" in destination_answers(page.destinations[0], page).says
+
+
 REACHED = {"receiver": {"host": "0.0.0.0"}}
 
 
@@ -99,7 +189,8 @@ def test_whether_a_pacs_can_send_to_the_node_is_told(tmp_path, changed, ok, warn
 
 def test_a_node_without_destinations_is_warned_of(tmp_path, command):
     config = tmp_path / "node.toml"
-    config.write_text('data_dir = "data"\n[reader]\nthreads = 1')
+    with held_port() as port:  # nobody listens there
+        config.write_text(f'data_dir = "data"\n[reader]\nthreads = 1\n[receiver]\nport = {port}')
     ran = command("check", "-c", config)
     assert ran.exit_code == 0, "a warning is no failure"
     assert "warns   destinations: there are none" in ran.output
@@ -196,6 +287,7 @@ def test_check_prints_one_line_per_item_and_fails_with_an_exit_status(tmp_path, 
     lines = ran.output.splitlines()
     assert [line.split()[1].rstrip(":") for line in lines] == [
         "configuration",
+        "receiver",
         "senders",
         "database",
         "disk",
