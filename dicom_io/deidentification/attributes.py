@@ -34,12 +34,18 @@ class Fate(Enum):
     KEPT = "K"
 
 
-TECHNICAL = frozenset(
+EQUIPMENT = frozenset(
     {
         "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "SegmentAlgorithmName", "FilterType",
         "ConvolutionKernel", "DetectorManufacturerName", "DetectorManufacturerModelName",
-        "AcquisitionDeviceProcessingCode",
-        "WindowCenterWidthExplanation", "LUTExplanation", "ModalityLUTType", "RescaleType",
+    }
+)  # fmt: skip
+"""Attributes of words that stay and name equipment or its parts. Their words may be people's names too (Siemens, say):
+one part of a name in them is no leak."""
+TECHNICAL = EQUIPMENT | frozenset(
+    {
+        "AcquisitionDeviceProcessingCode", "WindowCenterWidthExplanation", "LUTExplanation", "ModalityLUTType",
+        "RescaleType",
         "CodeValue", "LongCodeValue", "URNCodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning",
     }
 )  # fmt: skip

@@ -4,7 +4,7 @@ Confidentiality Profile)."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydicom import DataElement, Dataset
@@ -14,7 +14,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from dicom_io.attributes import text
-from dicom_io.deidentification.attributes import CODING_SCHEMES, EDITION, Fate, fate_of
+from dicom_io.deidentification.attributes import CODING_SCHEMES, EDITION, EQUIPMENT, Fate, fate_of
 from dicom_io.errors import NotReadable
 
 _DUMMIES: Mapping[str, object] = {
@@ -48,26 +48,40 @@ class Identity:
     """What leads to the patient, or to people who are named, in a data set: looked for in what stays.
 
     Attributes:
-        texts: IDs, names and parts of names, in lower case.
+        ids: IDs, accession numbers, birth dates and so on, in lower case.
+        names: the parts of each name, in lower case.
         uids: all but those of the standard.
     """
 
-    texts: frozenset[str]
+    ids: frozenset[str]
+    names: frozenset[frozenset[str]]
     uids: frozenset[str]
+
+    def is_in(self, value: str, *, is_equipment: bool) -> bool:
+        """Whether a text holds a UID, an ID or a part of a name as one of its words. A text that names equipment may
+        have one part of a name (the manufacturer of a patient called Siemens), but neither a whole name of several
+        parts nor two longer parts of one."""
+        words = set(_words(value))
+        if self.ids & words or any(uid in value for uid in self.uids):
+            return True
+        if not is_equipment:
+            return any(_longer(parts & words) for parts in self.names)
+        return any(len(parts) > 1 and (parts <= words or len(_longer(parts & words)) > 1) for parts in self.names)
 
 
 def identity_in(dataset: Dataset) -> Identity:
     """The identity that a data set states, in its sequences too."""
-    texts, uids = set[str](), set[str]()
+    ids, names, uids = set[str](), set[frozenset[str]](), set[str]()
     for element in _elements(dataset):
         values = _values(element)
         if element.VR == "PN":
-            texts.update(part for value in values for part in re.split(r"[\s^=,.]+", value))
+            # A name may be written in several alphabets, with = between them (PS3.5 section 6.2.1.1).
+            names.update(_parts(name) for value in values for name in value.split("="))
         elif element.keyword in _IDENTIFIERS:
-            texts.update(values)
+            ids.update(value.lower() for value in values)
         elif element.VR == "UI":
             uids.update(value for value in values if not _is_of_the_standard(value))
-    return Identity(frozenset(text.lower() for text in texts if len(text) >= _SHORTEST), frozenset(uids))
+    return Identity(_longer(ids), frozenset(names), frozenset(uids))
 
 
 def cleaned(dataset: Dataset, how: Anonymity, rows: Mapping[BaseTag, Fate]) -> Dataset:
@@ -165,9 +179,18 @@ def _left(clean: Dataset, identity: Identity) -> Iterator[str]:
         if element.VR == "UI" and identity.uids & set(_values(element)):
             yield element.keyword
         elif element.VR in _TEXTS:
-            for value in _values(element):
-                if identity.texts & set(_words(value)) or any(uid in value for uid in identity.uids):
-                    yield element.keyword
+            is_equipment = element.keyword in EQUIPMENT
+            if any(identity.is_in(value, is_equipment=is_equipment) for value in _values(element)):
+                yield element.keyword
+
+
+def _parts(name: str) -> frozenset[str]:
+    return frozenset(filter(None, re.split(r"[\s^=,.]+", name.lower())))
+
+
+def _longer(texts: Iterable[str]) -> frozenset[str]:
+    """Those that are long enough to be looked for alone."""
+    return frozenset(text for text in texts if len(text) >= _SHORTEST)
 
 
 def _words(value: str) -> Iterator[str]:

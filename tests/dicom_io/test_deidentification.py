@@ -24,7 +24,7 @@ from pydicom.uid import JPEG2000Lossless
 from road import changed
 from validators import dciodvfy
 
-from dicom_io.deidentification.attributes import PIXELS, TECHNICAL, fate_of, table
+from dicom_io.deidentification.attributes import EQUIPMENT, PIXELS, TECHNICAL, fate_of, table
 from dicom_io.deidentification.cleaning import Anonymity, cleaned
 from dicom_io.deidentification.files import KeptBack, write_image, write_segmentation
 from dicom_io.errors import NotReadable
@@ -162,6 +162,38 @@ def test_a_file_whose_identity_is_in_an_attribute_that_stays_is_refused_with_its
         cleaned(dataset, HOW, ROWS)
     code.CodeMeaning = "Exam"
     assert cleaned(dataset, HOW, ROWS).PatientID == "PSEUDONYM"
+
+
+@pytest.mark.parametrize(
+    ("name", "equipment", "leaves"),
+    [
+        ("Phantom", "mammo-node phantom", True),
+        ("Phantom^Anna", "mammo-node phantom", True),
+        ("Siemens^Anna Maria", "SIEMENS", True),
+        ("Anna Siemens", "Siemens Healthineers", True),
+        ("Siemens^Anna Maria", "Anna Siemens", False),
+        ("Siemens^Anna Maria^^Dr", "for Anna Maria", False),
+        ("Wu^Li", "Wu, Li", False),
+        ("Wu^Li", "Li systems", True),
+        ("Siemens^Anna=\u5c71\u7530^\u592a\u90ce", "\u5c71\u7530 \u592a\u90ce", False),
+        ("Other^Name", "unit of 4711-0815", False),
+        ("Other^Name", "4711-0815", False),
+        ("Other^Name", f"rev {UID_MARKER}", False),
+    ],
+)
+@pytest.mark.parametrize("keyword", sorted(EQUIPMENT - {"FilterType", "ConvolutionKernel"}))  # at most 16 letters
+def test_equipment_may_have_a_name_of_a_person_but_not_a_whole_name_or_an_id(name, equipment, leaves, keyword) -> None:
+    dataset = Dataset()
+    dataset.PatientName, dataset.PatientID, dataset.StudyInstanceUID = name, "4711-0815", UID_MARKER
+    setattr(dataset, keyword, equipment)
+    if leaves:
+        assert cleaned(dataset, HOW, ROWS)[keyword].value == equipment
+        dataset.AcquisitionDeviceProcessingCode = equipment  # any text may stand there
+        keyword = "AcquisitionDeviceProcessingCode"
+    if leaves and name == "Wu^Li":
+        return  # parts of two letters are words of many texts
+    with pytest.raises(NotReadable, match=f"{keyword} still holds"):
+        cleaned(dataset, HOW, ROWS)
 
 
 def test_of_the_patient_nothing_stays_but_what_the_standard_asks_for() -> None:
