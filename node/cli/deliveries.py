@@ -43,6 +43,27 @@ def resend_results(
     typer.echo(f"study {study}: {counted(number, 'result')} will be sent to {to}")
 
 
+@delivery_commands.command("retry")
+def retry_deliveries(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of destinations in the settings.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Send everything again that was given up for a destination, once it is mended. The running node does the work."""
+    from config.settings import load
+    from node.audit.actors import command_line
+    from node.operations.given_up import retry_destination
+
+    settings = load(config)
+    known = {destination.name for destination in settings.destinations}
+    if unknown := [name for name in names if name not in known]:
+        raise CommandFailed(f"There is no destination {unknown[0]} in {config}.")
+    sessions = open_queue(settings)
+    for name in dict.fromkeys(names):
+        done = retry_destination(sessions, name, time.time(), command_line())
+        waited = f", and {counted(done.late, 'result')} sooner than they would be" if done.late else ""
+        typer.echo(f"{name}: {counted(done.given_up, 'result')} that had been given up will be sent again{waited}")
+
+
 @delivery_commands.command("drop")
 def drop_deliveries(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Drop the open deliveries to NAME. The results themselves stay in the data folder."""

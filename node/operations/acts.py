@@ -53,6 +53,7 @@ class Deed(StrEnum):
     CALCULATED = "asked for the agreement"
     COMPARED = "asked for the annotations"
     ROUTES_TESTED = "tested the routes"
+    DELIVERIES_RETRIED = "retried deliveries"
     DELIVERIES_DROPPED = "dropped deliveries"
     DELIVERIES_MOVED = "moved deliveries"
     DIGESTS_ENTERED = "entered digests"

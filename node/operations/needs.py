@@ -27,7 +27,7 @@ from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Job, Study
 
 _CURES = {
-    "result": "Mend the destination, then retry the studies.",
+    "result": "Mend the destination, then `mammo-node deliveries retry {name}`.",
     "notice": "Mend the webhook, then `mammo-node webhooks retry {name}`.",
 }
 STALLED_S = 600.0

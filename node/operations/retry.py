@@ -202,7 +202,13 @@ def _send_again(session: Session, study: Study, now: float) -> list[str]:
         send_again(delivery, now)
     for delivery in late:
         delivery.next_at = now
-    return [f"{delivery.result.kind} will be sent to {delivery.destination} again" for delivery in (*dead, *late)]
+    kinds: dict[str, Counter[str]] = {}
+    for delivery in (*dead, *late):
+        kinds.setdefault(delivery.destination, Counter())[delivery.result.kind] += 1
+    return [
+        f"{', '.join(f'{count} {kind}' for kind, count in of.items())} will be sent to {name} again"
+        for name, of in kinds.items()
+    ]
 
 
 def _ask_again(session: Session, study: Study, now: float, committing: Collection[str]) -> list[str]:

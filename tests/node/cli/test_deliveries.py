@@ -7,8 +7,10 @@ import json
 import pytest
 from sqlalchemy import select
 
+from config.settings import load
+from node.operations.needs import Need, needs_now
 from node.store.states import DeliveryState, StudyState
-from node.store.tables import Delivery
+from node.store.tables import AuditEvent, Delivery, Study
 
 PACS = '[[destinations]]\nname = "new"\nae_title = "NEW"\nhost = "127.0.0.1"\nport = 104\n'
 WAITING = {"attempts": 0}
@@ -43,6 +45,41 @@ def test_results_are_sent_again_whatever_became_of_them(command, config, session
     assert delivery.state is DeliveryState.WAITING
     if state is not DeliveryState.WAITING:
         assert (delivery.attempts, delivery.error, delivery.transaction_uid) == (0, "", None)
+
+
+def test_all_that_was_given_up_for_a_destination_is_sent_again_by_one_command(command, config, sessions, a_study):
+    config.write_text(config.read_text() + PACS.replace("new", "pacs") + PACS)
+    dead = {"state": DeliveryState.DEAD, "attempts": 9, "error": "it does not answer"}
+    for _ in range(3):
+        a_study(StudyState.REPORTED, delivery=dead)
+    a_study(StudyState.REPORTED, delivery={"attempts": 2, "error": "it does not answer", "next_at": 9e9})
+    a_study(StudyState.REPORTED, delivery={"state": DeliveryState.SENT, "attempts": 1, "sent_at": 1.0})
+    replaced = a_study(StudyState.REPORTED, delivery=dead)
+    quarantined = a_study(StudyState.QUARANTINED, delivery=dead)
+    elsewhere = a_study(StudyState.REPORTED, delivery={**dead, "destination": "new"})
+    with sessions.begin() as session:
+        session.get_one(Study, replaced).revision = 2
+    cures = [need.cure for need in needs_of(config, sessions)]
+    assert "Mend the destination, then `mammo-node deliveries retry pacs`." in cures
+    ran = command("deliveries", "retry", "pacs", "-c", config)
+    assert ran.output == (
+        "pacs: 3 results that had been given up will be sent again, and 1 result sooner than they would be\n"
+    )
+    with sessions() as session:
+        left = {delivery.result.study_id for delivery in session.query(Delivery) if delivery.state == "dead"}
+        due = [delivery for delivery in session.query(Delivery) if delivery.state == "waiting"]
+        assert left == {replaced, quarantined, elsewhere}
+        assert len(due) == 4
+        assert all(delivery.next_at < 9e9 for delivery in due)
+        (entered,) = (event.message for event in session.query(AuditEvent))
+    assert "retried deliveries: 4 to pacs" in json.dumps(entered)
+    assert command("deliveries", "retry", "pacs", "-c", config).output.startswith("pacs: 0 results")
+    assert command("deliveries", "retry", "nobody", "-c", config).exit_code != 0
+
+
+def needs_of(config, sessions) -> tuple[Need, ...]:
+    with sessions() as session:
+        return needs_now(session, load(config), 1000.0)
 
 
 def test_results_are_sent_to_a_destination_that_had_none_of_them(command, config, sessions, a_study):

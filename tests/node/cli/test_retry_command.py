@@ -36,7 +36,7 @@ def row(sessions):
 
 def test_a_retried_dead_delivery_is_due_at_once_with_its_full_lifetime(a_study, retried, row):
     study_id = a_study(StudyState.REPORTED, delivery=DEAD)
-    assert retried(study_id) == ["SR will be sent to pacs again"]
+    assert retried(study_id) == ["1 SR will be sent to pacs again"]
     delivery = row(Delivery)
     assert (delivery.state, delivery.attempts, delivery.created_at, delivery.next_at) == ("waiting", 0, NOW, NOW)
     assert row(Study).state is StudyState.REPORTED
@@ -44,7 +44,7 @@ def test_a_retried_dead_delivery_is_due_at_once_with_its_full_lifetime(a_study, 
 
 def test_a_retried_delivery_that_failed_and_waits_is_due_at_once(a_study, retried, row):
     late = {"attempts": 3, "error": "it does not answer", "next_at": NOW + 3600, "created_at": 5.0}
-    assert retried(a_study(StudyState.REPORTED, delivery=late)) == ["SR will be sent to pacs again"]
+    assert retried(a_study(StudyState.REPORTED, delivery=late)) == ["1 SR will be sent to pacs again"]
     assert (row(Delivery).next_at, row(Delivery).created_at) == (NOW, 5.0)
 
 
