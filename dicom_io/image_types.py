@@ -197,6 +197,11 @@ def what_kind_of_view(dataset: Dataset) -> list[str]:
     return list(dict.fromkeys(sentences))
 
 
+def is_plain_exposure(dataset: Dataset) -> bool:
+    """Whether Image Type says nothing by which its scores are less dependable (synthetic, low energy, magnified)."""
+    return not any(row.is_read for value in _values(dataset) if (row := _row(value)) is not None)
+
+
 def extents_by_image_type(dataset: Dataset) -> list[str]:
     """The shown parts by Image Type, if it is not the whole view."""
     return [row.extent for value in _values(dataset) if (row := _row(value)) is not None and row.extent]

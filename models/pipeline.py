@@ -126,8 +126,11 @@ class Pipeline:
         if not all(map(math.isfinite, (malignancy, *scores, *(outline.detection.confidence for outline in outlined)))):
             raise NotFinite("a model's score is not finite: nothing is known of this image")
         doubts = self._doubts(image, [outline.mask for outline in outlined])
+        holds = image.calibration_holds and not image.extent
+        calibration = self.calibration if holds else {}
         findings = [
-            self._finding(outline, score, doubt) for outline, score, doubt in zip(outlined, scores, doubts, strict=True)
+            _finding(outline, score, doubt, calibration)
+            for outline, score, doubt in zip(outlined, scores, doubts, strict=True)
         ]
         return ImageReading(
             findings=tuple(sorted(findings, key=lambda finding: -finding.malignancy)),
@@ -136,9 +139,9 @@ class Pipeline:
             bundle=self.bundle,
             seconds=dict(seconds),
             warnings=(*image.warnings, *_warnings(outlined, doubts)),
-            likelihood=self._likelihood(Level.IMAGE, malignancy),
-            as_breast=self._likelihood(Level.BREAST, malignancy),
-            as_exam=self._likelihood(Level.EXAM, malignancy),
+            likelihood=_likelihood(calibration, Level.IMAGE, malignancy),
+            as_breast=_likelihood(calibration, Level.BREAST, malignancy),
+            as_exam=_likelihood(calibration, Level.EXAM, malignancy),
             prevalence=self.prevalence if self.calibration else None,
             caveat=self.caveat if self.calibration else "",
             spacing_mm=as_stated.spacing_mm,
@@ -146,17 +149,7 @@ class Pipeline:
             nipple=find_nipple(image.pixels, image.view) if image.upright and not image.extent else None,
             preview=preview_of(image.pixels),
             tones=image.tones,
-        )
-
-    def _finding(self, outline: _Outlined, score: float, doubt: str) -> Finding:
-        return Finding(
-            kind=outline.detection.kind,
-            box=outline.detection.box,
-            mask=outline.mask,
-            confidence=outline.detection.confidence,
-            malignancy=score,
-            likelihood=self._likelihood(Level.LESION, score),
-            doubt=doubt,
+            calibration_holds=holds,
         )
 
     def _doubts(self, image: Mammogram, masks: Sequence[Mask]) -> list[str]:
@@ -173,10 +166,6 @@ class Pipeline:
             for share in shares
         ]
 
-    def _likelihood(self, level: Level, score: float) -> Likelihood | None:
-        calibration = self.calibration.get(level)
-        return None if calibration is None else calibration.likelihood(score)
-
 
 @dataclass(frozen=True)
 class _Outlined:
@@ -185,6 +174,22 @@ class _Outlined:
     detection: Detection
     mask: Mask
     by_segmenter: bool
+
+
+def _finding(outline: _Outlined, score: float, doubt: str, calibration: Mapping[Level, Calibration]) -> Finding:
+    return Finding(
+        kind=outline.detection.kind,
+        box=outline.detection.box,
+        mask=outline.mask,
+        confidence=outline.detection.confidence,
+        malignancy=score,
+        likelihood=_likelihood(calibration, Level.LESION, score),
+        doubt=doubt,
+    )
+
+
+def _likelihood(calibration: Mapping[Level, Calibration], level: Level, score: float) -> Likelihood | None:
+    return calibration[level].likelihood(score) if level in calibration else None
 
 
 def _told_apart(outlined: Sequence[_Outlined]) -> list[_Outlined]:

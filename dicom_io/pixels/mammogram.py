@@ -13,7 +13,7 @@ from dicom_io.attributes import text
 from dicom_io.contradictions import contradictions
 from dicom_io.errors import NotReadable
 from dicom_io.headers import Turn, kind_of, laterality_of, turn_of
-from dicom_io.image_types import MAGNIFIED, what_kind_of_view
+from dicom_io.image_types import MAGNIFIED, is_plain_exposure, what_kind_of_view
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.magnification import magnification_of
 from dicom_io.pixels.contrast import Contrast, contrast_of, tones_of
@@ -85,6 +85,7 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
         extent=extent_of(dataset),
         upright=turn_of(dataset) is Turn.UPRIGHT,
         tones=tones,
+        calibration_holds=kind_of(dataset) is not InstanceKind.FOR_PROCESSING and is_plain_exposure(dataset),
         warnings=tuple(sentence for sentence in remarks if sentence),
     )
 

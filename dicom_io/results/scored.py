@@ -149,7 +149,11 @@ def _whole(
     likelihood: Likelihood | None,
     coded_category: bool,
 ) -> Scored:
-    decisive = max(images, key=lambda image: image.reading.malignancy)
+    decisive = next(
+        image
+        for image in sorted(images, key=lambda image: not image.calibration_holds)
+        if image.reading.malignancy == score
+    )
     name = _BREASTS[side] if side else "exam"
     tenth = None
     if side is None and exam.tenth is not None and exam.tenth.tenth is not None:

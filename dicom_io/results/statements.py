@@ -203,7 +203,7 @@ def in_words(exam: ExamReading) -> str:
 
     With a reference set also the tenth of it."""
     if exam.malignancy is None:
-        return "not scored"
+        return f"not scored: {exam.withheld[None]}" if exam.images and None in exam.withheld else "not scored"
     score = _score_and_verdict(exam.malignancy, exam.likelihood, None, exam.recall_threshold)
     calibrated = [] if exam.likelihood else [exam.withheld.get(None, "not calibrated")]
     tenth = [] if exam.tenth is None else [str(exam.tenth)]

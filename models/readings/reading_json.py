@@ -33,6 +33,7 @@ def to_json(reading: ImageReading) -> dict[str, object]:
         "findings": [_finding_to_json(finding) for finding in reading.findings],
         "seconds": dict(reading.seconds),
         "warnings": list(reading.warnings),
+        "calibration_holds": reading.calibration_holds,
     }
 
 
@@ -80,6 +81,7 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
             spacing_mm=_pair(values.get("spacing_mm")),
             spacing_by=values.get("spacing_by", ""),
             nipple=_pair(values.get("nipple")),
+            calibration_holds=values.get("calibration_holds", _held(values["warnings"])),
             **pictures,
         )
     except (LookupError, TypeError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
@@ -95,6 +97,11 @@ def scores_from_json(values: dict[str, Any]) -> ImageReading:
     buffer = io.BytesIO()
     np.savez_compressed(buffer)
     return from_json({**values, "findings": []}, buffer.getvalue())
+
+
+def _held(warnings: list[str]) -> bool:
+    """Whether the calibration held for an image that an older version read: the warning of a raw or synthetic one."""
+    return not any("scores on such images are less dependable" in warning for warning in warnings)
 
 
 def _finding_to_json(finding: Finding) -> dict[str, object]:

@@ -38,6 +38,11 @@ class ExamImage:
         return place_of(self.laterality, self.view, self.extent)
 
     @property
+    def calibration_holds(self) -> bool:
+        """Whether its score may give a probability, and counts for breast and exam beside others."""
+        return self.is_whole and self.reading.calibration_holds
+
+    @property
     def is_whole(self) -> bool:
         """Whether it shows a whole view: only such an image counts as a standard view."""
         return not self.extent
@@ -80,14 +85,15 @@ class UnreadImage:
 
 JOINING_RULE = (
     "An image's score is the classifier's for the image, not the highest of its lesions' scores, which do not compare. "
-    "A breast's score is the highest of its images, the exam's score the highest of all images."
+    "A breast's score is the highest of its images, the exam's score the highest of all images. The score of a raw, "
+    "synthetic, low-energy, magnified or partial image gives no probability, and counts only if there is no other."
 )
 """How the scores of breasts and the exam follow from those of the images: printed in every report."""
 
 
 @dataclass(frozen=True)
 class BreastReading:
-    """One breast's score: the highest of its images (JOINING_RULE).
+    """One breast's score: the highest of its images (JOINING_RULE). A breast of which no value can be stated has none.
 
     Attributes:
         likelihood: of malignancy in the breast; None where breasts are not calibrated, or where only a negative verdict
@@ -150,8 +156,9 @@ class ExamReading:
         images: the images that were read.
         unread: the images that were not, each with its reason.
         missing: expected views that did not arrive, e.g. "left MLO".
-        breasts: one per breast that was read.
-        malignancy: the exam's score, the highest of its images; None if nothing was read.
+        breasts: one per breast that was read and has a score.
+        malignancy: the exam's score, the highest of its images; None if nothing was read, or if its images were read by
+            different models, whose scores do not compare.
         warnings: sentences for the report, including those of the images.
         likelihood: of malignancy in the exam; None if exams are not calibrated, nothing was read, or it is withheld.
         withheld: why nothing negative is stated of a breast or (None) the exam, a clause: an image of it was not read,

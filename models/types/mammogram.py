@@ -32,6 +32,8 @@ class Mammogram:
             searched for.
         tones: a sample of the stored values in ascending order, from which the display of the values was decided; None
             if it is not needed.
+        calibration_holds: False: calibrations are fitted on other images than this one (raw, synthetic), and its score
+            gives no probability. Nor does that of an image with an `extent`.
         warnings: sentences for the radiologist about the decoding of the image.
     """
 
@@ -43,6 +45,7 @@ class Mammogram:
     extent: str = ""
     upright: bool = True
     tones: NDArray[Any] | None = None
+    calibration_holds: bool = True
     warnings: tuple[str, ...] = ()
 
     @property

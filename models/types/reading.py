@@ -135,6 +135,7 @@ class ImageReading:
         preview: the image as it was read, uint8, display polarity, at most PREVIEW_ROWS rows; None in readings stored
             by older versions.
         tones: of the Mammogram; None in readings stored by older versions.
+        calibration_holds: of the Mammogram, also False for one that shows only a part: then all likelihoods are None.
     """
 
     findings: tuple[Finding, ...]
@@ -153,6 +154,7 @@ class ImageReading:
     nipple: tuple[int, int] | None = None
     preview: NDArray[np.uint8] | None = None
     tones: NDArray[Any] | None = None
+    calibration_holds: bool = True
 
 
 PREVIEW_ROWS = 960

@@ -22,6 +22,9 @@ from node.store.tables import Instance, Study
 from node.store.unread import Unread, sentence
 from node.studies.closing import arrived_views, breasts_of, readings_begun, shown_by, shown_views
 
+NOT_YET = "it is not read yet"
+_READ = (InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING)
+
 
 def exam_of(
     session: Session,
@@ -65,6 +68,8 @@ def exam_of(
         elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread is not None):
             reason = sentence(Unread.RAW_COPY) if raw_copy else instance.unread_reason or no_view
             unread.append(unread_image(instance, reason or "", on_purpose=raw_copy))
+        elif instance.kind in _READ or instance.id in begun:
+            unread.append(unread_image(instance, NOT_YET))
     exam = put_together(images, unread, arrived_views(study, begun), breasts_of(study, begun), recall_threshold)
     if reference is not None:
         exam = ranked(exam, reference)

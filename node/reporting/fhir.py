@@ -28,7 +28,7 @@ from dicom_io.device import MODEL
 from dicom_io.results import codes, own_codes
 from dicom_io.results.encoding import Encoding, place
 from dicom_io.results.scored import Coded, Figure, Scored, outcome, scored_lesions, scored_wholes
-from dicom_io.results.statements import NOTHING_READ, statements, summary_sentences
+from dicom_io.results.statements import NOTHING_READ, statements, summary_sentences, withheld_sentences
 from dicom_io.uids import derive_uid
 from models.types.exam import ExamReading
 from models.types.mammogram import Laterality
@@ -135,7 +135,9 @@ def _observations(exam: ExamReading, study: _Study) -> Iterator[tuple[str, Resou
     wholes = list(scored_wholes(exam, coded_category=study.encoding.coded_category))
     if not wholes:
         uid = study.uid("exam")
-        yield uid, _unread(study, uid)
+        # Without a value though images were read: their scores do not compare (`ExamReading.withheld`).
+        why = next(withheld_sentences(exam), NOTHING_READ)
+        yield uid, _unread(study, uid, why)
     for scored in reversed(wholes):
         uid = study.uid(scored.name)
         yield uid, _observation(study, uid, scored, (*scored.verdict, *scored.compared))
@@ -170,8 +172,8 @@ def _observation(
     }
 
 
-def _unread(study: _Study, uid: str) -> Resource:
-    """The exam of which nothing could be read: `cancelled` is "not started or not completed"."""
+def _unread(study: _Study, uid: str, why: str) -> Resource:
+    """The exam that has no value: `cancelled` is "not started or not completed"."""
     return {
         "resourceType": "Observation",
         "identifier": [_own(uid)],
@@ -179,7 +181,7 @@ def _unread(study: _Study, uid: str) -> Resource:
         "code": {"coding": [_coding(own_codes.MALIGNANCY_SCORE)], "text": "exam, score"},
         **study.common(),
         "issued": study.encoding.written_at.isoformat(timespec="seconds"),
-        "dataAbsentReason": {"coding": [_NO_VALUE], "text": study.encoding.language.say(NOTHING_READ)},
+        "dataAbsentReason": {"coding": [_NO_VALUE], "text": study.encoding.language.say(why)},
         "bodySite": _concept(codes.BREAST),
         "device": _reference("Device", _own(study.encoding.device.uid), f"{MODEL}, {RESEARCH_USE}"),
         "derivedFrom": [study.imaging_study()],

@@ -59,6 +59,7 @@ from node.store.tables import Job, Study
 from node.studies.closing import (
     arrived_views,
     choose_raw_images,
+    read_alike,
     read_purged_again,
     readings_begun,
 )
@@ -230,6 +231,7 @@ class Reporter:
             study = session.get_one(Study, held.study_id)
             asked = choose_raw_images(session, study)
             asked = read_purged_again(session, study) or asked
+            asked = asked or read_alike(session, study)
             if asked:
                 wait_again(session, held)
         return asked

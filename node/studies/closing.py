@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.instance_kinds import InstanceKind
@@ -18,6 +19,9 @@ from node.store.unread import Unread
 from node.studies import lifecycle
 from node.studies.completeness import Arrivals, Close, Ladder, Wait, closing
 
+log = logging.getLogger(__name__)
+
+_TRIES_ALIKE = 3
 _AT_ONCE = 50
 """Studies per transaction: few enough for it to end soon."""
 
@@ -77,7 +81,7 @@ def choose_raw_images(session: Session, study: Study) -> bool:
     for raw in study.instances:
         if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun or raw.no_view or raw.left_out:
             continue
-        if shown_by(raw) in shown:
+        if _is_raw_copy(raw, shown):
             raw.leave_unread(Unread.RAW_COPY)
         else:
             raw.leave_unread(None)
@@ -100,6 +104,43 @@ def read_purged_again(session: Session, study: Study) -> bool:
     return bool(again)
 
 
+def read_alike(session: Session, study: Study) -> bool:
+    """Queues the reading of images that another bundle read than the one that was read last, or the same at another
+    prevalence; returns whether there were any. Scores of different models do not compare, and an exam needs one score.
+
+    Nothing is read if retention has deleted one of them: the scores would still differ, and the report says so. An
+    image is read at most `_TRIES_ALIKE` times for a revision, so that two readers with different bundles end.
+    """
+    shown = shown_views(study)
+    read = [
+        image
+        for image in study.instances
+        if image.reading is not None and not image.no_view and not _is_raw_copy(image, shown)
+    ]
+    if not read:
+        return False
+    by = _read_by(max(read, key=lambda image: (image.read_at or 0.0, image.id)))
+    others = [image for image in read if _read_by(image) != by]
+    if any(image.purged_at is not None or _times_read(session, study, image) >= _TRIES_ALIKE for image in others):
+        return False
+    for image in others:
+        log.info("study %d: image %d is read again: another bundle or prevalence read it", study.id, image.id)
+        image.reading = image.read_at = image.masks_path = None
+        lifecycle.ask_for_reading(session, study, image)
+    return bool(others)
+
+
+def _read_by(image: Instance) -> tuple[object, object]:
+    """The bundle and the prevalence of its reading."""
+    reading = image.reading or {}
+    return reading.get("bundle"), reading.get("prevalence")
+
+
+def _times_read(session: Session, study: Study, image: Instance) -> int:
+    of_image = (Job.instance_id == image.id, Job.revision == study.revision)
+    return session.scalar(select(func.count()).select_from(Job).where(*of_image)) or 0
+
+
 def shown_views(study: Study) -> frozenset[Shown | None]:
     """The views of images for presentation that were read, or may still be read."""
     shown = (
@@ -108,6 +149,10 @@ def shown_views(study: Study) -> frozenset[Shown | None]:
         if instance.kind == InstanceKind.FOR_PRESENTATION and instance.unread is None
     )
     return frozenset(map(shown_by, shown)) - {None}
+
+
+def _is_raw_copy(instance: Instance, shown: Collection[Shown | None]) -> bool:
+    return instance.kind is InstanceKind.FOR_PROCESSING and shown_by(instance) in shown
 
 
 def shown_by(instance: Instance) -> Shown | None:

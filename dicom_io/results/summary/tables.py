@@ -54,7 +54,10 @@ def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, Pla
     for number, (side, score, has_images) in enumerate(cards):
         left = room.left + number * (width + _CARD_GAP)
         card = Box(room.top, left, room.top + _CARD_ROWS, left + width)
-        _draw_card(pen, card, side, score, ("not read", AMBER) if has_images else ("no image", GREY), exam)
+        without = ("not read", AMBER) if has_images else ("no image", GREY)
+        if any(image.laterality is side for image in exam.images) or (side is None and exam.images):
+            without = ("no value", AMBER)
+        _draw_card(pen, card, side, score, without, exam)
     top = room.top + _CARD_ROWS + 12
     if exam.tenth is not None:
         top = pen.write(room.left, top, pen.say(tenth_sentence(exam.tenth)), _HEADING, WHITE, room.width, _ALL_LINES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -106,3 +107,46 @@ def test_a_copy_of_an_image_that_was_read_and_an_image_of_no_breast_withhold_not
     exam = put_together([_calibrated(R, "CC", 0.001)], [spared], [(R, "CC")])
     assert exam.withheld == {}
     assert exam.likelihood is not None
+
+
+def _by(image: ExamImage, version: str, score: float) -> ExamImage:
+    return replace(image, reading=replace(image.reading, bundle=BundleId("test", version), malignancy=score))
+
+
+def test_scores_of_two_bundles_do_not_decide_and_a_probability_above_the_threshold_stands() -> None:
+    old, new = _by(_calibrated(L, "CC", 0.001), "1", 0.8), _by(_calibrated(R, "CC", 0.079), "2", 0.3)
+    exam = put_together([old, new], [], FOUR)
+    assert [(breast.laterality, breast.malignancy) for breast in exam.breasts] == [(R, 0.3)]
+    assert (exam.malignancy, exam.likelihood) == (0.3, Likelihood(0.079, Category.THREE))
+    assert exam.withheld == {
+        L: "these images were read by different models or at different prevalences: "
+        "L CC (test 1, 0.6 %), R CC (test 2, 0.6 %)"
+    }
+
+
+def _of_a_part(image: ExamImage) -> ExamImage:
+    return replace(image, extent="spot/magnified")
+
+
+def _synthetic(image: ExamImage) -> ExamImage:
+    return replace(image, reading=replace(image.reading, calibration_holds=False))
+
+
+@pytest.mark.parametrize("other", [_of_a_part, _synthetic])
+def test_an_image_for_which_calibration_was_not_shown_to_hold_raises_neither_breast_nor_exam(
+    other: Callable[[ExamImage], ExamImage],
+) -> None:
+    high = other(_calibrated(L, "CC", 0.95))
+    exam = put_together([_calibrated(L, "CC", 0.001), _calibrated(L, "MLO", 0.002), high], [], FOUR)
+    assert (exam.malignancy, [breast.malignancy for breast in exam.breasts]) == (0.002, [0.002])
+    assert exam.likelihood is None
+    assert set(exam.withheld) == {L, None}
+    assert exam.withheld[L].startswith("these images give no probability: L CC")
+    assert exam.images[2].reading.as_exam is None
+    alone = put_together([high], [], FOUR)
+    assert (alone.malignancy, alone.likelihood, set(alone.withheld)) == (0.95, None, {L, None})
+
+
+def test_a_probability_of_other_images_above_the_threshold_stands_beside_such_an_image() -> None:
+    exam = put_together([_calibrated(L, "CC", 0.05), _of_a_part(_calibrated(L, "CC", 0.95))], [], FOUR)
+    assert (exam.likelihood, exam.withheld) == (Likelihood(0.05, Category.THREE), {})
