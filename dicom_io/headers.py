@@ -11,6 +11,7 @@ from typing import Literal
 from pydicom import Dataset
 from pydicom.uid import UID
 
+from dicom_io.acquisition import Acquisition, acquisition_of
 from dicom_io.attributes import code, items, number, text, texts, uid, values
 from dicom_io.device import is_ours
 from dicom_io.image_types import is_generated_2d, why_no_view
@@ -67,6 +68,7 @@ class InstanceHeader:
     """The part that it shows if not the whole of a standard view ("spot/magnified", "cleavage", …); else ""."""
     no_view: str
     """Why it is no ordinary view of a breast, and is never read: a reason for the report; "" for an ordinary view."""
+    acquisition: Acquisition
     procedures: tuple[str, ...]
     """The procedure, in all forms of the header: descriptions of study and procedure, and codes."""
     requested_priorities: tuple[str, ...]
@@ -96,6 +98,7 @@ def describe(dataset: Dataset) -> InstanceHeader:
         view=view_of(dataset),
         extent=extent_of(dataset),
         no_view=why_never_read(dataset),
+        acquisition=acquisition_of(dataset),
         procedures=procedures_of(dataset),
         requested_priorities=requested_priorities_of(dataset),
         institution=text(dataset, "InstitutionName"),

@@ -161,6 +161,13 @@ def is_said_to_be_magnified(dataset: Dataset) -> bool:
     return _MAGNIFICATION in _modifiers(dataset)
 
 
+def modifiers_of(dataset: Dataset) -> tuple[str, ...]:
+    """All view modifiers, each once and sorted: known ones by a code of the table, else its words; unknown ones by
+    their meanings. Two images of one view with other modifiers are two exposures."""
+    known = {modifier.codes[0] if modifier.codes else modifier.words for modifier in _modifiers(dataset)}
+    return tuple(sorted({*known, *unknown_modifiers(dataset)}))
+
+
 def has_implant(dataset: Dataset) -> bool:
     """An implant is in the breast (Breast Implant Present) or was pushed aside for this view (modifier ID)."""
     return code(dataset, "BreastImplantPresent") == "YES" or _IMPLANT_DISPLACED in _modifiers(dataset)

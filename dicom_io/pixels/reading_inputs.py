@@ -31,12 +31,14 @@ DECIDE_THE_READING = _OF_THE_CODEC | {
 keywords in their source, and holds them to be here or in OTHERWISE_USED."""
 
 OTHERWISE_USED = frozenset({
-    "AccessionNumber", "CodingSchemeDesignator", "ContributingEquipmentSequence", "DeviceSerialNumber", "DeviceUID",
-    "DoubleFloatPixelData", "FloatPixelData", "InstitutionName", "Manufacturer", "ManufacturerModelName",
-    "MediaStorageSOPClassUID", "PatientBirthDate", "PatientID", "PatientName", "PerformedProcedureStepDescription",
-    "PixelData", "ProcedureCodeSequence", "PurposeOfReferenceCodeSequence", "RequestAttributesSequence",
-    "RequestedProcedureCodeSequence", "RequestedProcedureDescription", "RequestedProcedurePriority", "SOPInstanceUID",
-    "SeriesInstanceUID", "SoftwareVersions", "StationName", "StudyDate", "StudyDescription", "StudyInstanceUID",
+    "AccessionNumber", "AcquisitionDate", "AcquisitionDateTime", "AcquisitionNumber", "AcquisitionTime",
+    "AcquisitionUID", "CodingSchemeDesignator", "ContributingEquipmentSequence", "DeviceSerialNumber", "DeviceUID",
+    "DoubleFloatPixelData", "FloatPixelData", "InstitutionName", "IrradiationEventUID", "Manufacturer",
+    "ManufacturerModelName", "MediaStorageSOPClassUID", "PatientBirthDate", "PatientID", "PatientName",
+    "PerformedProcedureStepDescription", "PixelData", "ProcedureCodeSequence", "PurposeOfReferenceCodeSequence",
+    "ReferencedSOPInstanceUID", "RequestAttributesSequence", "RequestedProcedureCodeSequence",
+    "RequestedProcedureDescription", "RequestedProcedurePriority", "SOPInstanceUID", "SeriesInstanceUID",
+    "SoftwareVersions", "SourceImageSequence", "StationName", "StudyDate", "StudyDescription", "StudyInstanceUID",
     "TransferSyntaxUID",
 })  # fmt: skip
 """Keywords in the same source that decide no reading: who the patient is, the order, the devices, and the pixels, which

@@ -123,6 +123,7 @@ def correct(
     instance.accession_number = header.accession_number
     instance.laterality, instance.view = header.laterality, header.view
     instance.extent, instance.no_view = header.extent, header.no_view
+    instance.acquisition = header.acquisition.as_json()
     hold_two_patients(session, study, now)
     is_one_now = instance.unread is Unread.NO_VIEW and not instance.no_view
     read_again = read_again or is_one_now or (is_back and was_shown != _shown(instance))
@@ -182,6 +183,7 @@ def _stated(instance: Instance) -> tuple[object, ...]:
         instance.series_instance_uid,
         instance.patient_id,
         instance.patient_birth_date,
+        instance.acquisition,
         *_shown(instance),
     )
 

@@ -59,6 +59,7 @@ def register(
         view=header.view,
         extent=header.extent,
         no_view=header.no_view,
+        acquisition=header.acquisition.as_json(),
         path=path,
         received_at=now,
         left_out=bool(left_out) and header.kind.is_image,

@@ -20,7 +20,8 @@ from node.archive.contents import reading_of
 from node.assessments.entered import assessments_of, was_withdrawn
 from node.store.tables import Instance, Study
 from node.store.unread import Unread, sentence
-from node.studies.closing import arrived_views, breasts_of, readings_begun, shown_by, shown_views
+from node.studies.closing import arrived_views, breasts_of, readings_begun
+from node.studies.raw_copies import raw_copies
 
 NOT_YET = "it is not read yet"
 _READ = (InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING)
@@ -45,12 +46,12 @@ def exam_of(
     Raises:
         NotReadable, OSError: see `reading_of`.
 
-    The reading of a raw image is left out if its view was also read from an image for presentation.
+    The reading of a raw image is left out if its exposure was also read from an image for presentation.
     """
-    shown, begun = shown_views(study), readings_begun(session, study)
+    copies, begun = raw_copies(study.instances), readings_begun(session, study)
     images, unread = [], []
     for instance in study.instances:
-        raw_copy = instance.kind == InstanceKind.FOR_PROCESSING and shown_by(instance) in shown
+        raw_copy = instance.id in copies
         no_view = instance.no_view  # its header may have been corrected after it was read
         reading = None if raw_copy or no_view else _reading(instance, data_dir, only_scores=only_scores)
         if reading is not None:

@@ -164,6 +164,8 @@ class Instance(Table):
     """The part that it shows, if not the whole of a standard view: "spot/magnified", "cleavage", …"""
     no_view: Mapped[str] = mapped_column(default="")
     """Why it is no ordinary view of a breast, and is never read: a sentence for the report; "" for an ordinary view."""
+    acquisition: Mapped[dict[str, object] | None]
+    """A dicom_io.acquisition.Acquisition; None: an older version received it."""
     path: Mapped[str]
     received_at: Mapped[float] = mapped_column(index=True)
     read_at: Mapped[float | None] = mapped_column(index=True)

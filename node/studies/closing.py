@@ -18,6 +18,7 @@ from node.store.tables import Instance, Job, Study
 from node.store.unread import Unread
 from node.studies import lifecycle
 from node.studies.completeness import Arrivals, Close, Ladder, Wait, closing
+from node.studies.raw_copies import raw_copies
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,6 @@ _AT_ONCE = 50
 """Studies per transaction: few enough for it to end soon."""
 
 View = tuple[Laterality, str]
-Shown = tuple[str, str, str]
-"""Breast, view, and the part that is shown; "" for a whole view."""
 
 
 def close_complete(sessions: Sessions, ladder: Ladder, now: float) -> None:
@@ -72,16 +71,16 @@ def close(session: Session, study: Study, now: float) -> None:
 
 
 def choose_raw_images(session: Session, study: Study) -> bool:
-    """Queues the reading of raw images whose view has no readable image for presentation (safety rule 6); returns
+    """Queues the reading of raw images whose exposure has no readable image for presentation (safety rule 6); returns
     whether there were any.
 
     Called at the close and again before the report, because an image for presentation may prove unreadable meanwhile.
     """
-    begun, shown, asked = readings_begun(session, study), shown_views(study), False
+    begun, copies, asked = readings_begun(session, study), raw_copies(study.instances), False
     for raw in study.instances:
         if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun or raw.no_view or raw.left_out:
             continue
-        if _is_raw_copy(raw, shown):
+        if raw.id in copies:
             raw.leave_unread(Unread.RAW_COPY)
         else:
             raw.leave_unread(None)
@@ -111,11 +110,9 @@ def read_alike(session: Session, study: Study) -> bool:
     Nothing is read if retention has deleted one of them: the scores would still differ, and the report says so. An
     image is read at most `_TRIES_ALIKE` times for a revision, so that two readers with different bundles end.
     """
-    shown = shown_views(study)
+    copies = raw_copies(study.instances)
     read = [
-        image
-        for image in study.instances
-        if image.reading is not None and not image.no_view and not _is_raw_copy(image, shown)
+        image for image in study.instances if image.reading is not None and not image.no_view and image.id not in copies
     ]
     if not read:
         return False
@@ -139,27 +136,6 @@ def _read_by(image: Instance) -> tuple[object, object]:
 def _times_read(session: Session, study: Study, image: Instance) -> int:
     of_image = (Job.instance_id == image.id, Job.revision == study.revision)
     return session.scalar(select(func.count()).select_from(Job).where(*of_image)) or 0
-
-
-def shown_views(study: Study) -> frozenset[Shown | None]:
-    """The views of images for presentation that were read, or may still be read."""
-    shown = (
-        instance
-        for instance in study.instances
-        if instance.kind == InstanceKind.FOR_PRESENTATION and instance.unread is None
-    )
-    return frozenset(map(shown_by, shown)) - {None}
-
-
-def _is_raw_copy(instance: Instance, shown: Collection[Shown | None]) -> bool:
-    return instance.kind is InstanceKind.FOR_PROCESSING and shown_by(instance) in shown
-
-
-def shown_by(instance: Instance) -> Shown | None:
-    """What an image shows; None if it is no view of a breast, or its header does not state it."""
-    if instance.no_view or instance.laterality is None or instance.view is None:
-        return None
-    return instance.laterality, instance.view, instance.extent
 
 
 def arrived_views(study: Study, begun: Collection[int | None]) -> frozenset[View]:
