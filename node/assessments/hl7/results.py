@@ -20,6 +20,7 @@ from node.assessments.hl7.mentions import is_named_in_unread_field, mentions_bir
 from node.assessments.hl7.message import FieldPath, Message, NotUsable, Segment, first_value
 from node.assessments.hl7.orders import FINAL, WITHDRAWN, Order, order_key, orders_of, patient_ids
 from node.assessments.hl7.wording import categories_in_text, text_of
+from node.assessments.text.doubt import names_doubt
 from node.assessments.text.report import CORRECTED, PRELIMINARY, SEVERAL
 from node.assessments.text.sentence import UNREADABLE
 from node.assessments.text.words import Sides, corrects, not_final, unnamed
@@ -113,6 +114,8 @@ def _stated(order: Order, rows: Sequence[Segment], message: Message, settings: H
     others = [row for row in rows if not category_paths(row, settings)]
     if coded and not worded and settings.reads_text and unnamed(text_of(others)):
         raise NotUsable("its text may give another BI-RADS category than its coded one")
+    if any(names_doubt(row.text(3)) for row, _, _ in coded):
+        raise NotUsable("the name of its BI-RADS category (OBX-3) is of the past, a machine or another reader")
     if coded and settings.reads_text and not_final(text_of(others)):
         raise NotUsable(PRELIMINARY)
     if coded or worded:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from node.assessments.text.words import MACHINE, Token, names_former_year
+from node.assessments.text.words import MACHINE, Token, names_former_year, plain, tokens
 
 _USUAL = re.compile(
     r"was|were|war|waren|no|not|nor|neither|never|without|cannot|excluded?|kein\w*|nicht|ohne|ausgeschlossen|ausschluss"
@@ -33,7 +33,8 @@ _AIDED = re.compile(r"\b(?:with|w/|aid|aided|using|mit|hilfe|verwendung|met|behu
 
 
 _NONE = re.compile(
-    r":\s(?:none|nil|n\s?/\s?a|not available|unavailable|-|keine?|entfällt|geen|niet beschikbaar)\W*$", re.IGNORECASE
+    r":\s(?:none|nil|n\s?/\s?a|not available|unavailable|-|keine?|entfällt|geen|niet beschikbaar)\W{0,9}$",
+    re.IGNORECASE,
 )
 
 
@@ -59,3 +60,9 @@ def casts_doubt(neighbour: Sequence[Token], exam_year: int | None, *, behind: bo
     text = " ".join(word.text for word in neighbour)
     machine = _MACHINE.search(text)
     return _REVOKES.search(text) is not None or (machine is not None and not _AIDED.search(text, 0, machine.start()))
+
+
+def names_doubt(name: str) -> bool:
+    """Whether the name of a field says that its category is not the radiologist's current one: "Prior assessment", "AI
+    assessment"."""
+    return casts_doubt(list(tokens(plain(name))), None, behind=False)

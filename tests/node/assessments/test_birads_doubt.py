@@ -158,3 +158,14 @@ def test_a_coded_category_beside_a_text_that_is_preliminary_is_refused() -> None
     coded = "CWE|111005^Assessment Category^DCM||4||||||F|||||||||L"
     with pytest.raises(NotUsable, match="preliminary"):
         results_of(parse(oru(coded, "Preliminary report. Mass."), "utf-8"), Hl7())
+
+
+@pytest.mark.parametrize(
+    "name", ["AI Assessment Category", "Transpara", "Prior assessment", "Second reader", "Category 2021"]
+)
+def test_a_coded_category_whose_name_is_not_that_of_the_radiologists_current_one_is_refused(name: str) -> None:
+    named = f"CWE|111005^{name}^DCM||4||||||F|||||||||L"
+    with pytest.raises(NotUsable):
+        results_of(parse(oru(named), "utf-8"), Hl7())
+    plain = named.replace(name, "Final assessment, left breast")
+    assert [found.category for found in results_of(parse(oru(plain), "utf-8"), Hl7()).assessments] == ["4"]

@@ -12,6 +12,7 @@ from road import Road, texts
 from telling import HERE, about, latest_report
 from typer.testing import CliRunner
 
+from config.hl7 import Hl7
 from models.types.birads import Category
 from node.assessments.hl7.intake import Hl7Intake
 from node.cli.main import build
@@ -157,3 +158,18 @@ def test_a_person_withdraws_the_categories_of_a_study_by_a_command(
     answered(intake, oru("Right breast: BI-RADS 2", control_id="M5", **about(image)))
     assert quoted(entered) == ["Right breast 2"]
     assert len(assessments(entered)) == 2
+
+
+def test_a_category_is_withdrawn_and_entered_anew_in_either_database(
+    tmp_path: Path, queue_url: str, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road = Road(tmp_path / "data", database_url=queue_url)
+    intake = Hl7Intake(road.sessions, road.data_dir, Hl7(), road.clock)
+    road.all_of_it(*mammogram_study.files)
+    answers = [
+        answered(intake, oru("Left breast: BI-RADS 4", control_id="M1", **about(image))),
+        answered(intake, oru(text_row("Please disregard the report.", "C"), control_id="M2", **about(image))),
+    ]
+    assert (answers, quoted(road)) == (["AA", "AE"], ["withdrawn"])
+    assert answered(intake, oru("Left breast: BI-RADS 3", control_id="M3", **about(image))) == "AA"
+    assert quoted(road) == ["Left breast 3"]
