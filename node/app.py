@@ -49,6 +49,7 @@ from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.intake.sender_limits import SenderLimits
+from node.liveness import Signs
 from node.mail.digest import Digest
 from node.operations.descriptors import associations_for, raise_limit
 from node.operations.tracing import Traces
@@ -132,8 +133,11 @@ class _Process:
         return partial(self.locks.still_held, lock)
 
 
-def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> Service:
+def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING, signs: Signs | None = None) -> Service:
     """Builds the node for these settings, or some parts of it.
+
+    Args:
+        signs: tells the supervisor of this process that it goes on.
 
     Raises:
         BundleError: the models are missing, their weights are damaged, or they are not signed as the settings require.
@@ -178,6 +182,7 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING) -> S
         [*ticks, Tick("audit trail", RECORDING_EVERY_S, audit.record)],
         ClockWatch(time.time, steady),
         ended=audit.end,
+        signs=signs,
     )
     audit.begin()
     return service
@@ -367,15 +372,15 @@ def _space_ticks(process: _Process, space: Space) -> list[Tick]:
                     what()
 
         if settings.receiver.quota_mb is not None:
-            ticks.append(Tick("measuring", MEASURING_EVERY_S, partial(run, space.measure)))
+            ticks.append(Tick("measuring", MEASURING_EVERY_S, partial(run, space.measure), may_take_long=True))
         with read_only(process.sessions) as session:
             doubt = ClockDoubt(ClockWatch(process.now, steady), quiet_for_days(session, process.now()))
         purge = Purge(process.sessions, settings, process.now, space.free, retention(), space.gave_back, doubt.why)
         if settings.retention.is_on:
-            ticks.append(Tick("retention", PURGING_EVERY_S, partial(run, purge.by_age)))
+            ticks.append(Tick("retention", PURGING_EVERY_S, partial(run, purge.by_age), may_take_long=True))
         if settings.retention.purge_below_free_mb is not None:
             free = _if(lambda: space.is_known, purge.for_space)  # not by a figure of before this start
-            ticks.append(Tick("freeing space", FREEING_EVERY_S, partial(run, free)))
+            ticks.append(Tick("freeing space", FREEING_EVERY_S, partial(run, free), may_take_long=True))
     return ticks
 
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
@@ -18,9 +19,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from models.errors import UserError
+from node.liveness import HANGS_S, Signs, WatchedStop
 from node.logs import place_of
 from node.store.clock import ClockWatch
-from node.store.faults import is_passing
+from node.store.faults import describe_fault, is_passing
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,8 @@ class Tick:
     name: str
     every_s: float
     run: Callable[[], object]
+    may_take_long: bool = False
+    """It looks at every file, or deletes many: it never counts as hanging."""
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
@@ -79,6 +83,9 @@ class Service:
             `LAST_S`: a database that is locked must not hold up a stop.
         grace_s: time after the stop until associations are aborted.
         stop_s: time for all threads to end; threads that take longer are not waited for.
+        signs: tells the supervisor of this process each second that it goes on; None: there is none.
+        hangs_s: a thread that did not look for so long whether it should stop, and a tick that takes so long, hangs:
+            the service fails.
     """
 
     def __init__(
@@ -90,6 +97,8 @@ class Service:
         grace_s: float = 2,
         stop_s: float = 4,
         ended: Callable[[str], None] = lambda _: None,
+        signs: Signs | None = None,
+        hangs_s: float = HANGS_S,
     ) -> None:
         self._listener = listener
         self._loops = loops
@@ -98,7 +107,13 @@ class Service:
         self._grace_s = grace_s
         self._stop_s = stop_s
         self._ended = ended
+        self._signs = signs or Signs(None, None)
+        self._is_silent = False
+        self._hangs_s = hangs_s
         self._stop = threading.Event()
+        self._watched = {loop.name: WatchedStop(self._stop, clock.steady) for loop in loops}
+        self._ticking: dict[str, float] = {}
+        """Since when the ticks that run now run."""
         self._faults: list[str] = []
 
     def stop(self) -> None:
@@ -120,10 +135,13 @@ class Service:
             for thread in threads:
                 thread.start()
             scheduler.start()
+            self._tell(self._signs.ready)
             while not self._stop.wait(CLOCK_EVERY_S):
                 self._follow_clock(scheduler)
+                self._look_for_hanging()
         finally:
             self._stop.set()
+            self._tell(self._signs.stopping)
             ending = [] if self._listener is None else [_thread("the listener", self._listener.stop, self._grace_s)]
             if scheduler.running:
                 ending.append(_thread("a tick", scheduler.shutdown))
@@ -143,14 +161,38 @@ class Service:
         if hanging := [thread.name for thread in threads if thread.is_alive()]:
             log.warning("the node ends without %s, which did not end in time", ", ".join(hanging))
 
+    def _tell(self, sign: Callable[[], None]) -> None:
+        """A supervisor that cannot be told does what it does when it hears nothing; the node itself goes on."""
+        try:
+            sign()
+        except OSError as fault:
+            if not self._is_silent:
+                log.error("the supervisor of this process cannot be told that it goes on: %s", describe_fault(fault))
+            self._is_silent = True
+        else:
+            self._is_silent = False
+
+    def _look_for_hanging(self) -> None:
+        now = self._clock.steady()
+        unseen = {name: stop.unseen_for_s() for name, stop in self._watched.items()}
+        unseen |= {name: now - since for name, since in self._ticking.copy().items()}
+        hanging = [name for name, seconds in unseen.items() if seconds > self._hangs_s]
+        if hanging:
+            log.critical("%s did nothing for %.0f s, the node stops", ", ".join(hanging), self._hangs_s)
+            self._faults.append(f"{hanging[0]} hangs")
+            self._stop.set()
+        else:
+            self._tell(self._signs.alive)
+
     def _guard(self, loop: Loop) -> None:
-        while not self._stop.is_set():
+        stop = self._watched[loop.name]
+        while not stop.is_set():
             try:
-                loop.run(self._stop)
+                loop.run(stop)
             except Exception as fault:  # noqa: BLE001 - logged, and raised where the service ends
                 if is_passing(fault):  # receiving continues, and answers its senders
                     log.error("%s: disk or database do not answer, retrying: %s", loop.name, place_of(fault))
-                    self._stop.wait(PAUSE_S)
+                    stop.wait(PAUSE_S)
                 else:
                     log.critical("%s failed, the node stops: %s", loop.name, place_of(fault))
                     self._fail(loop.name, fault)
@@ -166,12 +208,25 @@ class Service:
             for job in scheduler.get_jobs():
                 job.modify(next_run_time=datetime.fromtimestamp(self._clock.wall(), UTC))
 
+    def _tick(self, tick: Tick) -> None:
+        if not tick.may_take_long:
+            self._ticking[tick.name] = self._clock.steady()
+        try:
+            tick.run()
+        finally:
+            self._ticking.pop(tick.name, None)
+
     def _scheduler(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(timezone="UTC")
         for tick in self._ticks:
             # A late tick runs once, not once per missed run, and never twice at the same time.
             scheduler.add_job(
-                tick.run, _Every(tick.every_s), name=tick.name, max_instances=1, coalesce=True, misfire_grace_time=None
+                partial(self._tick, tick),
+                _Every(tick.every_s),
+                name=tick.name,
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=None,
             )
 
         def failed(event: JobExecutionEvent) -> None:

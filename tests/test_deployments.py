@@ -50,7 +50,7 @@ def test_a_manifest_is_what_kubernetes_takes(name):
 def test_each_part_has_a_deployment_and_no_part_is_left_out():
     run = {}
     for deployment in DEPLOYMENTS.values():
-        serve, dash_config, config, only, words = the_node(deployment)["args"]
+        serve, dash_config, config, only, words, *_ = the_node(deployment)["args"]
         assert (serve, dash_config, only) == ("serve", "--config", "--only")
         mounted = {mount["mountPath"] for mount in the_node(deployment)["volumeMounts"]}
         assert config in mounted
@@ -100,6 +100,23 @@ def test_the_probes_ask_what_the_parts_answer():
     assert the_node(receive)["livenessProbe"]["exec"]["command"][:3] == ["python", "-m", "node.alive"]
     path = the_node(web)["livenessProbe"]["httpGet"]["path"]
     assert f'@router.get("{path}")' in (ROOT / "node/web/pages/watched.py").read_text()
+
+
+@pytest.mark.parametrize("part", ["read", "report", "deliver"])
+def test_a_part_without_a_port_is_judged_by_the_file_that_it_writes(part):
+    (deployment,) = [each for each in DEPLOYMENTS.values() if each["metadata"]["name"] == f"mammo-node-{part}"]
+    arguments = the_node(deployment)["args"]
+    file = arguments[arguments.index("--alive-file") + 1]
+    for probe in ("startupProbe", "livenessProbe"):
+        assert the_node(deployment)[probe]["exec"]["command"] == ["python", "-m", "node.alive", "--file", file]
+    (mounted,) = [mount for mount in the_node(deployment)["volumeMounts"] if file.startswith(mount["mountPath"] + "/")]
+    assert mounted["name"] == "tmp", "of this pod alone"
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_starts_a_node_again_that_gives_no_sign(name):
+    lines = unit_lines(name)
+    assert {"Type=notify", "WatchdogSec=120", "Restart=always", "TimeoutStartSec=infinity"} <= set(lines)
 
 
 def test_the_settings_in_the_manifests_can_be_used_by_several_processes_of_a_part(tmp_path):

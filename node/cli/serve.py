@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,7 +29,13 @@ Only = Annotated[
 ]
 
 
-def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None) -> None:
+AliveFile = Annotated[
+    Path | None,
+    typer.Option(help="Write this file each second while all goes on: for `python -m node.alive`.", dir_okay=False),
+]
+
+
+def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None, alive_file: AliveFile = None) -> None:
     """Run the node: receive studies, read them, send the results.
 
     With --only one process runs some parts of the node, and others run the rest, on one data_dir and one queue. With
@@ -38,6 +45,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None) -> None:
     unfinished reading, reports and deliveries start again at the next start. Every instance that was acknowledged with
     Success is kept, even after a power failure.
     """
+    from config.notify_socket import notify_socket
     from config.settings import load
     from node.announcement import starting
     from node.logs import set_up_logging
@@ -52,6 +60,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None) -> None:
 
     from node.app import build_service
     from node.archive.lock import part_of_a_node
+    from node.liveness import Signs
     from node.service import ServiceFailed
     from node.store.database import migrate_alone, must_be_migrated, why_not_opened
     from node.store.faults import RAISED_AS, describe_fault, is_passing
@@ -59,7 +68,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG, only: Only = None) -> None:
     try:
         with part_of_a_node(settings.data_dir, settings.database, parts, partial(migrate_alone, settings.database)):
             must_be_migrated(settings.database)
-            service = build_service(settings, parts)
+            service = build_service(settings, parts, Signs(notify_socket(), alive_file))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: service.stop())
             try:

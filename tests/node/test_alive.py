@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -116,3 +117,14 @@ def test_it_imports_no_library(config, closed_port):
         [sys.executable, "-c", code, str(config(closed_port))], capture_output=True, text=True, check=True
     )
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "status", "says"), [(1, 0, "goes on"), (61, 1, "no sign for more than 60 s"), (None, 1, "no sign")]
+)
+def test_a_process_without_a_listener_is_judged_by_its_file(tmp_path, capsys, seconds_ago, status, says):
+    file = tmp_path / "alive"
+    if seconds_ago is not None:
+        file.write_text(f"{time.clock_gettime(time.CLOCK_BOOTTIME) - seconds_ago:.0f}\n")
+    assert main(["--file", str(file)]) == status
+    assert says in capsys.readouterr().out

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from typing import Self
 
 import pytest
 from apscheduler.schedulers import base
 
+from node.liveness import Signs, is_alive
 from node.service import Loop, Service, ServiceFailed, Tick
 from node.store.clock import ClockWatch, steady
 
@@ -122,3 +125,60 @@ def test_a_change_of_the_clock_stops_no_tick(set_by_s: float, monkeypatch: pytes
     finally:
         service.stop()
         thread.join()
+
+
+def test_a_thread_that_hangs_ends_the_node_so_that_it_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    def hangs(stop: threading.Event) -> None:
+        threading.Event().wait()
+
+    def waits(stop: threading.Event) -> None:
+        stop.wait()
+
+    loops = [Loop("delivery to pacs", hangs), Loop("HL7", waits)]
+    service = Service(None, loops, [], watch(), stop_s=0.1, hangs_s=0.5)
+    with pytest.raises(ServiceFailed, match="delivery to pacs hangs"):
+        service.run()
+    assert "HL7 did nothing" not in caplog.text
+
+
+def test_a_tick_that_hangs_ends_the_node_and_one_that_may_take_long_does_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    measuring = threading.Event()
+
+    def hangs() -> None:
+        measuring.wait()
+        threading.Event().wait()
+
+    def measure() -> None:
+        measuring.set()
+        threading.Event().wait()
+
+    ticks = [Tick("measuring", 60, measure, may_take_long=True), Tick("closing", 60, hangs)]
+    with pytest.raises(ServiceFailed, match="closing hangs"):
+        Service(None, [], ticks, watch(), stop_s=0.1, hangs_s=0.5).run()
+    assert "measuring did nothing" not in caplog.text
+
+
+def test_a_supervisor_hears_that_the_node_is_ready_goes_on_and_stops(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        heard = []
+
+        def hear(_: threading.Event) -> None:
+            while "WATCHDOG=1" not in heard:
+                heard.append(systemd.recv(100).decode())
+            service.stop()
+
+        signs = Signs(str(tmp_path / "notify"), tmp_path / "alive")
+        service = Service(None, [Loop("hears", hear)], [], watch(), signs=signs)
+        service.run()
+        heard.append(systemd.recv(100).decode())
+    assert heard == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+    assert is_alive(tmp_path / "alive")
+
+
+def test_a_supervisor_that_is_gone_does_not_end_the_node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    service = Service(None, [], [Tick("tick", 0.01, lambda: service.stop())], watch(), signs=Signs("@nobody", None))
+    service.run()
+    assert "cannot be told" in caplog.text
