@@ -28,6 +28,7 @@ from node.cli.models_command import models
 from node.cli.phantom import phantom
 from node.cli.pull import pull
 from node.cli.purge import purge
+from node.cli.quarantine import quarantine_commands
 from node.cli.read import read
 from node.cli.reference import reference
 from node.cli.reread import reread
@@ -69,6 +70,7 @@ def build() -> typer.Typer:
     app.add_typer(birads_commands, name="birads")
     app.add_typer(route_commands, name="routes")
     app.add_typer(delivery_commands, name="deliveries")
+    app.add_typer(quarantine_commands, name="quarantine")
     app.add_typer(database_commands, name="database")
     app.add_typer(archive_commands, name="archive")
     app.add_typer(user_commands, name="users")

@@ -35,6 +35,7 @@ class Deed(StrEnum):
 
     RETRIED = "retried"
     RELEASED = "released from quarantine"
+    SET_ASIDE = "set aside"
     SENT_AGAIN = "sent again"
     READ_AGAIN = "read again"
     SHADOWED = "read again, as a shadow"

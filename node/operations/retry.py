@@ -19,6 +19,7 @@ from node.audit.actors import Actor
 from node.delivery.commitment import ask_anew
 from node.delivery.outbox import hold_back_replaced, send_again
 from node.operations.acts import Act, Deed, note
+from node.operations.disagreement import disagreement
 from node.operations.studies import NoSuchStudy
 from node.operations.webhooks import tell_again
 from node.peers import committing
@@ -119,7 +120,7 @@ def retry_study(
         raise ImagesPurged(f"Study {study.id} cannot be retried: {deleted}. Have them sent again, then retry.")
     done = []
     if study.state is StudyState.QUARANTINED:
-        done += _release(session, study, now)
+        done += let_out(session, study, now)
     elif (unread or lost) and study.state is not StudyState.OPEN:
         reopen(session, study, now, new_image=True)
         study.opened_at = now
@@ -140,11 +141,17 @@ def _failed(session: Session, study: Study, kind: JobKind) -> Sequence[Job]:
     ).all()
 
 
-def _release(session: Session, study: Study, now: float) -> list[str]:
+def let_out(session: Session, study: Study, now: float) -> list[str]:
+    """Lets a study out of quarantine; returns what was done, in sentences.
+
+    Raises:
+        StillTwoPatients
+    """
     if are_two_patients(session, study):
         raise StillTwoPatients(
-            f"Study {study.id} stays in quarantine: {Contradiction.TWO_PATIENTS}. "
-            "Correct them at their source, send them again, and retry then."
+            f"Study {study.id} stays in quarantine: {Contradiction.TWO_PATIENTS}: {disagreement(study.instances)}. "
+            "Correct them at their source, send them again, and retry then; or take out what belongs to another study: "
+            f"`mammo-node quarantine set-aside {study.id} IMAGE`."
         )
     done = [f"let out of quarantine, where it stood because: {study.why}"]
     release(study, now)

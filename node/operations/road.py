@@ -75,7 +75,8 @@ def answer(study: StudyView) -> str:
     """Where a study stands and why: "why was it not processed?"."""
     match study.state:
         case StudyState.QUARANTINED:
-            waits = f"It is in quarantine: {study.why}. Nothing is sent until a person has checked it and retries it."
+            why = f"{study.why}: {study.disagreement}" if study.disagreement else study.why
+            waits = f"It is in quarantine: {why}. Nothing is sent until a person has checked it and retries it."
             return " ".join((waits, *_purged(study)))
         case StudyState.NOT_READ:
             return " ".join((f"Nothing of it is read, and nothing is sent: {study.why}.", *_purged(study)))

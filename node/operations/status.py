@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, contains_eager
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.profiles import ResultKind
 from models.types.mammogram import Laterality
+from node.operations.disagreement import disagreement
 from node.store.states import DeliveryState, ImageOutcome, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Notice, Result, Study
 from node.store.urgency import Urgency
@@ -85,7 +86,7 @@ class NoticeView:
 class StudyView:
     """A study with its unfinished jobs, deliveries and notices. `score`: of the exam, 0..1; `discordant`: models and
     radiologist disagree on recall; both as in the last report. `readings_purged_at`, `results_purged_at`: when
-    retention deleted their files."""
+    retention deleted their files; `disagreement`: in quarantine, which images state another patient."""
 
     id: int
     study_instance_uid: str
@@ -106,6 +107,7 @@ class StudyView:
     notices: tuple[NoticeView, ...] = ()
     readings_purged_at: float | None = None
     results_purged_at: float | None = None
+    disagreement: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,7 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery], notic
         ),
         readings_purged_at=study.readings_purged_at,
         results_purged_at=study.results_purged_at,
+        disagreement=disagreement(study.instances) if study.state is StudyState.QUARANTINED else "",
     )
 
 

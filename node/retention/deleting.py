@@ -65,7 +65,7 @@ def files_of(session: Session, study: Study, part: Part, data_dir: Path) -> list
     instances = _instances(session, study)
     paths = [instance.masks_path for instance in instances if instance.masks_path is not None]
     if part is Part.IMAGES:
-        there = _by_instance(data_dir, study)
+        there = files_by_instance(data_dir, study)
         for instance in instances:
             if instance.purged_at is None:
                 paths += sorted({instance.path, *there.get(instance.sop_instance_uid, ())})
@@ -80,7 +80,7 @@ def size_of(paths: list[str], data_dir: Path) -> Size:
 
 def doom_refused(session: Session, instance: Instance, data_dir: Path, now: float) -> None:
     """The same for a report that was refused; the rest of its study stays."""
-    there = _by_instance(data_dir, instance.study).get(instance.sop_instance_uid, ())
+    there = files_by_instance(data_dir, instance.study).get(instance.sop_instance_uid, ())
     for path in sorted({instance.path, *there}):
         session.add(DoomedFile(study_id=instance.study_id, path=path))
     instance.purged_at = now
@@ -150,7 +150,7 @@ def _instances(session: Session, study: Study) -> list[Instance]:
     return list(session.scalars(select(Instance).where(Instance.study_id == study.id).order_by(Instance.id)))
 
 
-def _by_instance(data_dir: Path, study: Study) -> dict[str, list[str]]:
+def files_by_instance(data_dir: Path, study: Study) -> dict[str, list[str]]:
     """The files of a study's folder in the archive by SOP Instance UID, all versions (see archive/versions.py)."""
     folder = data_dir / ARCHIVE / study.study_instance_uid
     found: dict[str, list[str]] = {}

@@ -64,6 +64,8 @@ def close(session: Session, study: Study, now: float) -> None:
         reasons = (instance.unread_reason for instance in study.instances if instance.left_out or instance.no_view)
         reason = next(filter(None, reasons), None)
         none = f"no breast image among its {counted(len(study.instances), 'instance')}: {', '.join(kinds)}"
+        if not kinds:
+            none = "all its images were set aside"
         lifecycle.end_unread(study, reason or none)
         return
     choose_raw_images(session, study)
