@@ -92,7 +92,7 @@ class Reader:
                 time.time,
                 PROFILES["all"],
             )
-            skipped = reading.take(_files(files), reads_secondary_capture=secondary_capture)
+            skipped = reading.take(_files(files, kept), reads_secondary_capture=secondary_capture)
             reading.read(self._pipeline, lambda _: None)
             studies = reading.report()
         if out is None:
@@ -112,9 +112,9 @@ def read(
     return Reader(bundle, device).read(files, out, secondary_capture=secondary_capture)
 
 
-def _files(given: Path | str | Iterable[Path | str]) -> list[Path]:
+def _files(given: Path | str | Iterable[Path | str], out: Path) -> list[Path]:
     places = [Path(place) for place in ([given] if isinstance(given, Path | str) else given)]
     for place in places:
         if not place.exists():
             raise FileNotFoundError(f"{place} does not exist.")
-    return [file for place in places for file in files_in(place)]
+    return [file for place in places for file in files_in(place, out)]

@@ -43,6 +43,15 @@ DATASETS: Mapping[str, Callable[[Path, DicomReader], Cases]] = MappingProxyType(
 layouts of one's own images."""
 _FILES = frozenset({"csv"})
 """Data sets that are named by a file."""
+_FOLDERS = MappingProxyType(
+    {
+        "phantom": "that `mammo-node phantom --out` wrote",
+        "simulated-clusters": "into which you downloaded cdd-cesm",
+        "archive": "that `mammo-node annotations export` or `export --deidentify` wrote",
+        **dict.fromkeys(("coco", "yolo", "nnunet"), "with your own images and their annotations"),
+    }
+)
+"""What the folder of a data set is that is not downloaded."""
 _SAME_PATIENTS = MappingProxyType({"cbis-ddsm-masses": "cbis-ddsm", "simulated-clusters": "cdd-cesm"})
 """Data sets whose patients are those of another set, under the same numbers."""
 
@@ -94,7 +103,8 @@ def _open(spec: str, reader: DicomReader) -> Cases:
     if name in _FILES and not folder.is_file():
         raise DatasetError(f"{folder} is not a file. Give the table of your images (docs/data.md).")
     if name not in _FILES and not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder. Give the folder that {name} was downloaded to.")
+        which = _FOLDERS.get(name, f"into which you downloaded {name}")
+        raise DatasetError(f"{folder} is not a folder. Give the folder {which} (docs/data.md).")
     found = DATASETS[name](folder, reader)
     if not found.cases:
         raise DatasetError(f"No image of {name} can be used in {folder}. docs/data.md says how the set is laid out.")

@@ -17,6 +17,8 @@ from node.cli.terminal.writing import make_folder
 if TYPE_CHECKING:
     from node.folder.reading import SkippedFile, StudyOutcome
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
 
 def read(
     folder: Annotated[Path, typer.Argument(help="A folder (with all below it) or one DICOM file.", exists=True)],
@@ -72,7 +74,7 @@ def read(
             PROFILES[profile],
             ranks_by,
         )
-        skipped = reading.take(files_in(folder), reads_secondary_capture=secondary_capture)
+        skipped = reading.take(files_in(folder, out), reads_secondary_capture=secondary_capture)
         if to_read := reading.to_read():
             loading = progress.add_task("Loading the models", total=None)
             pipeline = load_for_reading(models, device, time.perf_counter)
@@ -82,10 +84,16 @@ def read(
         outcomes = reading.report()
     typer.echo(_as_json(outcomes, skipped) if as_json else _as_text(outcomes, skipped))
     if not outcomes:
-        raise CommandFailed(f"{folder}: there is no DICOM study in it.")
+        raise CommandFailed(f"{folder}: there is no DICOM study in it.{_about_pictures(skipped)}")
     unread = [*skipped, *(file for outcome in outcomes for file in outcome.unread)]
     missing = any(outcome.failed for outcome in outcomes) or not all(file.on_purpose for file in unread)
     raise typer.Exit(1 if missing else 0)
+
+
+def _about_pictures(skipped: list[SkippedFile]) -> str:
+    if not any(file.path.suffix.lower() in _PICTURES for file in skipped):
+        return ""
+    return " Pictures (PNG, JPEG, TIFF) are for `mammo-node evaluate --data csv:TABLE` and for training (docs/data.md)."
 
 
 def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:

@@ -40,6 +40,7 @@ from node.reporting.reporter import Reporter
 from node.routing import everything
 from node.store.database import Sessions, open_database, read_only, sessions_of
 from node.store.faults import FaultPolicy
+from node.store.installation import IDENTITY
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Instance, Job, Study
 from node.studies.closing import close
@@ -51,9 +52,15 @@ _LEASE_S = 24 * 3600.0  # no other process uses this queue
 _AT_ONCE = FaultPolicy(tries=1)  # a person waits: a fault of the machine is reported at once
 
 
-def files_in(place: Path) -> list[Path]:
-    """A folder's files, with all below it; or the file itself."""
-    return sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+def files_in(place: Path, out: Path) -> list[Path]:
+    """A folder's files, with all below it; or the file itself. Without what an earlier run wrote into `out`, where that
+    lies in the folder; where it is the folder itself, only without the identity of the installation."""
+    if not place.is_dir():
+        return [place]
+    files = sorted(path for path in place.rglob("*") if path.is_file())
+    own = out.resolve()
+    written = own / IDENTITY if place.resolve().is_relative_to(own) else own
+    return [path for path in files if not path.resolve().is_relative_to(written)]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,11 @@ def test_several_data_sets_are_joined_and_their_patients_stay_distinct(cbis: Pat
     [
         ("ddsm:/data", "'ddsm:/data' names no data set.*cbis-ddsm"),
         ("cbis-ddsm", "Give NAME:FOLDER"),
-        ("cbis-ddsm:/nowhere/at/all", "/nowhere/at/all is not a folder"),
+        ("cbis-ddsm:/nowhere/at/all", "/nowhere/at/all is not a folder.*into which you downloaded cbis-ddsm"),
+        ("phantom:/nowhere", "/nowhere is not a folder.*that `mammo-node phantom --out` wrote"),
+        ("archive:/nowhere", "/nowhere is not a folder.*that `mammo-node annotations export`"),
+        ("nnunet:/nowhere", "/nowhere is not a folder.*with your own images"),
+        ("simulated-clusters:/nowhere", "/nowhere is not a folder.*into which you downloaded cdd-cesm"),
     ],
 )
 def test_a_wrong_data_option_is_refused_and_the_message_says_what_to_give(spec: str, message: str) -> None:

@@ -20,7 +20,7 @@ from node.audit.events import enter
 from node.audit.recorder import Recorder, lines_being_written, stored_head
 from node.audit.trail import EMPTY, Head, Trail, verify
 from node.store.database import Sessions, open_database, sessions_of
-from node.store.tables import AuditEvent
+from node.store.tables import AuditEvent, AuditTrail
 
 NOON = 1_800_014_400.0
 MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"
@@ -172,6 +172,31 @@ def test_lines_that_somebody_else_appended_stay_a_fault_when_the_node_writes_on_
     says = b64encode(b"the audit trail was changed: the node wrote 2 lines, and there are more, up to line 5").decode()
     assert sum(says in line for line in lines) == 1
     assert caplog.text.count("the audit trail was changed") == 1
+
+
+@pytest.mark.parametrize("moved_away", [True, False])
+def test_after_an_older_database_was_restored_the_trail_goes_on_if_its_files_were_moved_away(
+    sessions: Sessions, tmp_path: Path, caplog: pytest.LogCaptureFixture, moved_away: bool
+) -> None:
+    written = recorder(sessions, tmp_path)
+    entered(sessions, *map(sign_in, ("a", "b")))
+    written.record()
+    with sessions.begin() as session:
+        backup = stored_head(session)
+    entered(sessions, sign_in("c"))
+    written.record()
+    with sessions.begin() as session:  # what docs/backup.md restores
+        session.execute(update(AuditTrail).values(lines=backup.lines, digest=backup.digest))
+    if moved_away:
+        for file in (tmp_path / "audit").glob("*.log"):
+            file.rename(tmp_path / file.name)
+    entered(sessions, sign_in("d"))
+    written.record()
+    assert ("the audit trail was changed, or the database is an older one" in caplog.text) is not moved_away
+    with sessions.begin() as session:
+        known = stored_head(session)
+    found = verify(written.trail, known, {}, first_line=backup.lines + 1)
+    assert bool(found.fault) is not moved_away
 
 
 def test_a_trail_that_was_written_anew_stays_a_fault_when_the_node_writes_on(

@@ -46,6 +46,26 @@ def test_a_file_that_is_not_dicom_fails_the_command(tmp_path, command):
     assert ran.exit_code == 1
 
 
+def test_the_folder_that_results_go_to_is_not_read_where_it_lies_in_the_folder_that_is_read(tmp_path, command):
+    write(tmp_path / "in" / "report.dcm", 1)
+    out = tmp_path / "in" / "out"
+    for _ in range(2):
+        ran = command("read", tmp_path / "in", "--out", out)
+        assert ran.exit_code == 0, ran.stdout
+        assert "skipped" not in ran.stdout
+    assert (out / "installation-id").exists()
+    ran = command("read", tmp_path / "in", "--out", tmp_path / "in")
+    assert "installation-id" not in ran.stdout.replace("out/installation-id", "")
+
+
+def test_a_folder_of_pictures_says_what_pictures_are_for(tmp_path, command):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "breast.PNG").write_bytes(b"\x89PNG")
+    ran = command("read", tmp_path / "in", "--out", tmp_path / "out")
+    assert "there is no DICOM study in it. Pictures" in str(ran.exception)
+    assert "evaluate --data csv:" in str(ran.exception)
+
+
 def test_a_study_in_quarantine_fails_the_command_with_the_reason(tmp_path, command):
     for number, patient in enumerate(("ONE", "TWO"), start=1):
         write(tmp_path / "in" / f"{number}.dcm", number, PatientID=patient)
