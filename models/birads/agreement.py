@@ -51,7 +51,8 @@ class Compared:
     Attributes:
         patient: the bootstrap resamples by patient.
         score: the models' (0..1); None: not read.
-        likelihood: None where the score is not calibrated at this level.
+        likelihood: None where the score is not calibrated at this level, or nothing negative is stated because not all
+            of it was read.
         prior: the share of malignant ones (0..1 exclusive) that the likelihood holds for; None without a likelihood.
         assigned: the radiologist's category; None where none is known.
         malignant: the pathology; None where it is not known.

@@ -16,7 +16,7 @@ from models.measures.detection import auc
 from models.measures.scores import confusion
 from models.types.birads import Agreement
 
-NOT_CALIBRATED, NOT_READ = "none: not calibrated", "none: not read"
+NO_PROBABILITY, NOT_READ = "none: no probability", "none: not read"
 UNCALIBRATED = "Scores without a calibration at this level imply no category; only their order is measured."
 _NONE_CALLED, _NONE_THERE = "Nothing is called malignant.", "None is malignant."
 
@@ -28,7 +28,7 @@ def confusion_table(some: Sequence[Compared]) -> Table:
         "confusion",
         "Implied category (down) against assigned category (across)",
         ASSIGNED,
-        tuple(Row(row, tuple(met[row, column] for column in ASSIGNED)) for row in (*IMPLIED, NOT_CALIBRATED, NOT_READ)),
+        tuple(Row(row, tuple(met[row, column] for column in ASSIGNED)) for row in (*IMPLIED, NO_PROBABILITY, NOT_READ)),
         notes=("1-2: a score cannot distinguish negative from benign.",),
     )
 
@@ -121,7 +121,7 @@ def _figures(
 def _implied(breast: Compared) -> str:
     if breast.likelihood is not None:
         return breast.likelihood.category
-    return NOT_READ if breast.score is None else NOT_CALIBRATED
+    return NOT_READ if breast.score is None else NO_PROBABILITY
 
 
 def _implied_suspicious(breast: Compared) -> bool | None:

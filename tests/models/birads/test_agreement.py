@@ -154,7 +154,7 @@ def test_scores_without_calibration_have_an_area_under_the_curve_and_imply_no_ca
     assert isinstance(absent, Absent)
     assert "imply no category" in absent.not_measured
     assert isinstance(ours(decisions, "radiologists")["accuracy"], Figure)
-    none = next(row for row in confusion_table(some).rows if row.name == "none: not calibrated")
+    none = next(row for row in confusion_table(some).rows if row.name == "none: no probability")
     assert sum(int(str(cell)) for cell in none.cells) == 20
 
 

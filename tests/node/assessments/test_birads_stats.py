@@ -14,6 +14,7 @@ from assessed_archive import AssessedStudy, L, R, archive, as_table, forty
 from pydicom import dcmread
 from road import Road
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, precision_score, recall_score, roc_auc_score
+from sqlalchemy import select
 from typer.testing import CliRunner
 from typer.testing import Result as Ran
 
@@ -25,6 +26,7 @@ from node.cli.main import build
 from node.demo.studies import DemoStudy
 from node.store.states import StudyState
 from node.store.tables import Instance, ReceivedAssessment
+from node.store.unread import Unread
 
 pytestmark = pytest.mark.slow
 
@@ -210,6 +212,19 @@ def test_exams_are_compared_by_their_own_category_or_the_most_suspicious_of_all_
     assert rows_of(values, "agreement")["all"]["exams"] == 2
     assert rows_of(values, "decisions")["models"]["precision"]["value"] == 0.5
     assert values["left_out"] == {"studies with a category of one breast only, of two that were read": 1}
+
+
+def test_a_breast_that_is_not_above_the_threshold_is_not_compared_while_an_image_of_it_is_unread(
+    stats: Command, tmp_path: Path
+) -> None:
+    sessions = archive(tmp_path, [AssessedStudy({L: 0.001, R: 0.9}, {L: FOUR, R: TWO}, views=("CC", "MLO"))])
+    with sessions.begin() as session:
+        for image in session.scalars(select(Instance).where(Instance.view == "MLO")):
+            image.reading = image.masks_path = None
+            image.leave_unread(Unread.UNREADABLE, "Damaged.")
+    values = printed(stats("--json"))
+    assert [(row["laterality"], row["agreement"]) for row in values["discordant"]] == [("R", "AI alone recalls")]
+    assert values["left_out"] == {"breasts of which nothing negative is stated, because not all of it was read": 1}
 
 
 def test_the_later_of_two_categories_of_a_breast_counts(stats: Command, tmp_path: Path) -> None:
