@@ -16,6 +16,7 @@ from dicom_io.attributes import code, items, number, text, texts, uid, values
 from dicom_io.device import is_ours
 from dicom_io.image_types import is_generated_2d, why_no_view
 from dicom_io.instance_kinds import InstanceKind
+from dicom_io.patient_identity import StatedPatient, compared_name, plain_words
 from dicom_io.views import SPECIMEN, extent_of, functional_groups, side_of_label, view_of
 from models.types.mammogram import Laterality
 
@@ -58,8 +59,7 @@ class InstanceHeader:
     sop_class_uid: str
     study_instance_uid: str
     series_instance_uid: str
-    patient_id: str
-    patient_birth_date: str
+    patient: StatedPatient
     accession_number: str
     kind: InstanceKind
     laterality: Laterality | None
@@ -78,6 +78,15 @@ class InstanceHeader:
     ours: bool
     """Written by a mammo-node: never input (safety rule 1)."""
 
+    @property
+    def patient_id(self) -> str:
+        """All its Patient IDs, "" if it states none."""
+        return self.patient.patient_id
+
+    @property
+    def patient_birth_date(self) -> str:
+        return self.patient.birth_date
+
 
 def describe(dataset: Dataset) -> InstanceHeader:
     """The values of a header that the node uses.
@@ -90,8 +99,7 @@ def describe(dataset: Dataset) -> InstanceHeader:
         sop_class_uid=uid(dataset, "SOPClassUID"),
         study_instance_uid=uid(dataset, "StudyInstanceUID"),
         series_instance_uid=uid(dataset, "SeriesInstanceUID"),
-        patient_id="\\".join(texts(dataset, "PatientID")),
-        patient_birth_date=text(dataset, "PatientBirthDate"),
+        patient=stated_patient(dataset),
         accession_number=text(dataset, "AccessionNumber"),
         kind=kind_of(dataset),
         laterality=laterality_of(dataset),
@@ -104,6 +112,17 @@ def describe(dataset: Dataset) -> InstanceHeader:
         institution=text(dataset, "InstitutionName"),
         study_date=_date(text(dataset, "StudyDate")),
         ours=is_ours(dataset),
+    )
+
+
+def stated_patient(dataset: Dataset) -> StatedPatient:
+    """The patient of a header."""
+    patient_id = "\\".join(texts(dataset, "PatientID"))
+    return StatedPatient(
+        patient_id,
+        text(dataset, "PatientBirthDate"),
+        plain_words(text(dataset, "IssuerOfPatientID")),
+        "" if patient_id else compared_name(text(dataset, "PatientName")),
     )
 
 

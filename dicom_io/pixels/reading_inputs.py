@@ -33,8 +33,8 @@ keywords in their source, and holds them to be here or in OTHERWISE_USED."""
 OTHERWISE_USED = frozenset({
     "AccessionNumber", "AcquisitionDate", "AcquisitionDateTime", "AcquisitionNumber", "AcquisitionTime",
     "AcquisitionUID", "CodingSchemeDesignator", "ContributingEquipmentSequence", "DeviceSerialNumber", "DeviceUID",
-    "DoubleFloatPixelData", "FloatPixelData", "InstitutionName", "IrradiationEventUID", "Manufacturer",
-    "ManufacturerModelName", "MediaStorageSOPClassUID", "PatientBirthDate", "PatientID", "PatientName",
+    "DoubleFloatPixelData", "FloatPixelData", "InstitutionName", "IrradiationEventUID", "IssuerOfPatientID",
+    "Manufacturer", "ManufacturerModelName", "MediaStorageSOPClassUID", "PatientBirthDate", "PatientID", "PatientName",
     "PerformedProcedureStepDescription", "PixelData", "ProcedureCodeSequence", "PurposeOfReferenceCodeSequence",
     "ReferencedSOPInstanceUID", "RequestAttributesSequence", "RequestedProcedureCodeSequence",
     "RequestedProcedureDescription", "RequestedProcedurePriority", "SOPInstanceUID", "SeriesInstanceUID",

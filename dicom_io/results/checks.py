@@ -16,6 +16,8 @@ from pydicom import Dataset
 from dicom_io.attributes import items, text
 from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
+from dicom_io.headers import stated_patient
+from dicom_io.patient_identity import contradiction
 from dicom_io.results import codes
 from dicom_io.results.drawn_points import DrawnPoints, content, drawn_points, name_of, tracking_uid_of, within
 from dicom_io.results.encoding import lesion_name
@@ -25,8 +27,7 @@ from models.types.exam import ExamReading
 from models.types.mammogram import Laterality
 from models.types.region import Mask
 
-_IDENTITY = ("StudyInstanceUID", "PatientID", "PatientBirthDate")
-_STATED = (*_IDENTITY, "PatientName")
+_STATED = ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientName")
 _EDGE_PX = 2
 _EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
 
@@ -110,9 +111,10 @@ def identities_of(exam: ExamReading, sources: Mapping[str, Dataset]) -> Mapping[
         NotEncodable: the instances belong to two patients or studies.
     """
     by_source = {uid: _identity(source) for uid, source in sources.items()}
-    for keyword in _IDENTITY:
-        if len({identity[keyword] for identity in by_source.values()} - {""}) > 1:
-            raise NotEncodable(f"The instances of the study disagree in their {keyword}.")
+    studies = {identity["StudyInstanceUID"] for identity in by_source.values()}
+    apart = "StudyInstanceUID" if len(studies) > 1 else contradiction(map(stated_patient, sources.values()))
+    if apart:
+        raise NotEncodable(f"The instances of the study disagree in their {apart}.")
     read = {image.sop_instance_uid for image in exam.images}
     return {keyword: {by_source[uid][keyword] for uid in by_source if uid in read or not read} for keyword in _STATED}
 

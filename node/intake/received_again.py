@@ -119,7 +119,7 @@ def correct(
     instance.path, instance.sha256 = str(file.path), file.sha256
     instance.transfer_syntax_uid = transfer_syntax_uid
     instance.series_instance_uid = header.series_instance_uid
-    instance.patient_id, instance.patient_birth_date = header.patient_id, header.patient_birth_date
+    instance.patient = header.patient
     instance.accession_number = header.accession_number
     instance.laterality, instance.view = header.laterality, header.view
     instance.extent, instance.no_view = header.extent, header.no_view
@@ -181,8 +181,7 @@ def _picture(file: WholeFile) -> list[str]:
 def _stated(instance: Instance) -> tuple[object, ...]:
     return (
         instance.series_instance_uid,
-        instance.patient_id,
-        instance.patient_birth_date,
+        instance.patient,
         instance.acquisition,
         *_shown(instance),
     )

@@ -24,6 +24,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dicom_io.instance_kinds import InstanceKind
+from dicom_io.patient_identity import StatedPatient
 from dicom_io.results.profiles import ResultKind
 from models.types.birads import AssessmentSource, Category
 from models.types.mammogram import Laterality
@@ -154,6 +155,10 @@ class Instance(Table):
     patient_id: Mapped[str] = mapped_column(index=True)
     """As this instance states it, like the birth date: a study's instances must agree (safety rule 5)."""
     patient_birth_date: Mapped[str]
+    patient_id_issuer: Mapped[str] = mapped_column(default="", server_default="")
+    """As it is compared (dicom_io/patient_identity.py); "": not stated, or an older version received it."""
+    patient_name: Mapped[str] = mapped_column(default="", server_default="")
+    """As it is compared, of a patient without an ID; else ""."""
     accession_number: Mapped[str] = mapped_column(default="", index=True)
     """Used to match a radiologist's assessment without a Study Instance UID."""
     transfer_syntax_uid: Mapped[str]
@@ -194,6 +199,16 @@ class Instance(Table):
     def unread_reason(self) -> str | None:
         """Why the image was not, or cannot be, read: a sentence for the report and for `status`."""
         return None if self.unread is None else sentence(self.unread, self.unread_detail or self.no_view)
+
+    @property
+    def patient(self) -> StatedPatient:
+        """The patient whom it states."""
+        return StatedPatient(self.patient_id, self.patient_birth_date, self.patient_id_issuer, self.patient_name)
+
+    @patient.setter
+    def patient(self, stated: StatedPatient) -> None:
+        self.patient_id, self.patient_birth_date = stated.patient_id, stated.birth_date
+        self.patient_id_issuer, self.patient_name = stated.issuer, stated.name
 
     def leave_unread(self, why: Unread | None, detail: str = "") -> None:
         """The reason if it is not read; None: it is read, or will be."""

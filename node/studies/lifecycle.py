@@ -12,6 +12,7 @@ from enum import StrEnum
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from dicom_io.patient_identity import StatedPatient, contradiction
 from node.store.events import StudyEvent, tell
 from node.store.states import JobKind, JobState, StudyState, moved, moving
 from node.store.tables import Instance, Job, Study
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 class Contradiction(StrEnum):
     """Why a study is held in quarantine: a sentence for `status` and for the sender, without patient data."""
 
-    TWO_PATIENTS = "its instances disagree about the patient's ID or birth date"
+    TWO_PATIENTS = "its instances disagree about the patient: ID, its issuer, birth date, or without an ID the name"
     OTHER_PIXELS = "an instance of it came again with other pixels"
     OTHER_KIND = "an instance of it came again as another kind of object"
     OTHER_STUDY = "an instance of it came again under another study"
@@ -162,14 +163,15 @@ def came_again(study: Study, now: float) -> None:
 
 
 def are_two_patients(session: Session, study: Study) -> bool:
-    """Whether the study's instances disagree about the patient.
-
-    A birth date that is not given contradicts none; an absent ID does.
-    """
+    """Whether the study's instances disagree about the patient (dicom_io/patient_identity.py), or only some state an
+    ID."""
     stated = session.execute(
-        select(Instance.patient_id, Instance.patient_birth_date).where(Instance.study_id == study.id).distinct()
-    ).all()
-    return len({patient_id for patient_id, _ in stated}) > 1 or len({date for _, date in stated} - {""}) > 1
+        select(
+            Instance.patient_id, Instance.patient_birth_date, Instance.patient_id_issuer, Instance.patient_name
+        ).where(Instance.study_id == study.id)
+    )
+    patients = {StatedPatient(*values) for values in stated}
+    return len({patient.patient_id for patient in patients}) > 1 or bool(contradiction(patients))
 
 
 def hold_two_patients(session: Session, study: Study, now: float) -> None:

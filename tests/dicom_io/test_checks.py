@@ -72,6 +72,7 @@ def test_a_second_revision_that_names_its_predecessor_is_delivered(objects: Obje
         ("StudyInstanceUID", "1.2.3"),
         ("PatientID", "P-2"),
         ("PatientID", ""),
+        ("IssuerOfPatientID", "ELSEWHERE"),
         ("PatientBirthDate", "19700101"),
         ("PatientName", "Other^Person"),
     ],
