@@ -15,6 +15,7 @@ from node.store.tables import Instance, ReceivedAssessment, Study
 NAMES_NO_STUDY = "it names neither one Study Instance UID nor an accession number"
 NO_SUCH_STUDY = "no image of the study that it names has come"
 NO_SUCH_ACCESSION = "no image with its accession number has come"
+TWO_STUDIES = "it names two studies: one by its Study Instance UID, another by its accession number"
 AMBIGUOUS = "its accession number belongs to {count} studies"
 OTHER_PATIENT = "its patient ID is not that of the study"
 
@@ -23,7 +24,7 @@ def study_for(session: Session, assessment: ReceivedAssessment) -> tuple[Study |
     """The study, locked, or None with the reason, one sentence.
 
     A study counts once it has an image. If the document names a study, only that is tried, unless it holds only the
-    document. The patient ID must be the study's if both state one.
+    document. Its accession number must not be another study's. The patient ID must be the study's if both state one.
     """
     with_images = select(Study).join(Study.instances).where(Instance.kind.in_(IMAGES)).distinct()
     studies: Sequence[Study] = ()
@@ -38,6 +39,10 @@ def study_for(session: Session, assessment: ReceivedAssessment) -> tuple[Study |
         return None, missing
     if len(studies) > 1:
         return None, AMBIGUOUS.format(count=len(studies))
+    if assessment.study_instance_uid == studies[0].study_instance_uid and _is_another_studys(
+        session, studies[0], assessment.accession_number
+    ):
+        return None, TWO_STUDIES
     if not _same_patient(session, studies[0], assessment):
         return None, OTHER_PATIENT
     return session.get_one(Study, studies[0].id, with_for_update=True), ""
@@ -67,6 +72,17 @@ def _may_be_of_another_study(session: Session, assessment: ReceivedAssessment) -
         )
     )
     return assessment.source is AssessmentSource.SR and session.scalar(of_itself) is not None
+
+
+def _is_another_studys(session: Session, study: Study, accession_number: str) -> bool:
+    """Whether an accession number is that of another study's images, and of none of this study."""
+    if not accession_number:
+        return False
+    of_images = select(Instance.study_id).where(
+        Instance.accession_number == accession_number, Instance.kind.in_(IMAGES)
+    )
+    named = set(session.scalars(of_images.distinct()))
+    return bool(named) and study.id not in named
 
 
 def _same_patient(session: Session, study: Study, assessment: ReceivedAssessment) -> bool:
