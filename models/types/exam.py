@@ -53,7 +53,8 @@ class UnreadImage:
     """An instance of the study that was not read, and why (one sentence for the report).
 
     Attributes:
-        on_purpose: it need not be read, because it is another copy of an image that was read.
+        on_purpose: it need not be read, because it is another copy of an image that was read, or was rejected where
+            it came from.
         laterality: None: its header does not state it, or it is no image of a breast; also `view`.
         extent: as in ExamImage.
         may_show_lesion: it is an image of a breast: while it is not read, nothing negative is stated of that breast.

@@ -79,13 +79,14 @@ class Arrived:
 
 
 def enter_received(
-    session: Session, instance: Arrived, sender: Sender, action: Action, now: float, why: str = ""
+    session: Session, instance: Arrived, sender: Sender, action: Action, now: float, why: str = "", said: str = ""
 ) -> None:
     """DICOM Instances Transferred (PS3.15 section A.5.3.7): an instance came.
 
     Args:
         action: CREATE: it is new; UPDATE: it changes the one that is here; READ: it is here already, unchanged.
         why: it was not taken as it is, in words.
+        said: what it says of others (a rejection note), in words.
     """
     name = "" if instance.number is None else _AFFECTED.format(instance.number)
     of_study = study_object(instance.study_instance_uid, [(instance.sop_class_uid, 1)], name)
@@ -96,7 +97,7 @@ def enter_received(
     )
     about = of_study, patient_object(instance.patient_id)
     outcome = Outcome.SERIOUS if why else Outcome.SUCCESS
-    enter(session, AuditMessage(INSTANCES_TRANSFERRED, action, now, who, about, outcome=outcome, why=why))
+    enter(session, AuditMessage(INSTANCES_TRANSFERRED, action, now, who, about, outcome=outcome, why=why or said))
 
 
 def enter_stored(session: Session, instance: Arrived, by: Actor, now: float) -> None:

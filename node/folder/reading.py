@@ -21,6 +21,7 @@ from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from dicom_io.headers import describe
 from dicom_io.pixels.intact import FileList, read_whole_file
+from dicom_io.rejection_notes import is_rejection_note, read_rejection_note
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, Profile
 from models.pipeline import Pipeline
 from models.readings.overlay import draw_overlay
@@ -32,6 +33,7 @@ from node.delivery.outbox import ResultDestination
 from node.folder.exam_json import exam_to_json
 from node.folder.overlays import SUMMARY, write_overlays, write_summary
 from node.intake.register import register
+from node.intake.rejected import enter_rejection
 from node.reader.decoding import DecoderHere
 from node.reader.images import ImageReader, ReadingLimits
 from node.reader.local import LocalExecutor
@@ -205,13 +207,17 @@ class FolderReading:
             return f"it cannot be read: {error.strerror}", False
         if header.ours:
             return "a result of a mammo-node: never read", True
+        try:
+            note = read_rejection_note(path) if is_rejection_note(whole.dataset) else None
+        except NotReadable as error:
+            return str(error), False
         with self._sessions.begin() as session:
             known = session.scalar(select(Instance.path).where(Instance.sop_instance_uid == header.sop_instance_uid))
             if known is not None:
                 if filecmp.cmp(path, known, shallow=False):
                     return f"a copy of {known}", True
                 return f"another file than {known}, of the same SOP Instance UID", False
-            register(
+            instance = register(
                 session,
                 header,
                 str(whole.transfer_syntax_uid),
@@ -220,6 +226,8 @@ class FolderReading:
                 now=self._now(),
                 reads_secondary_capture=reads_secondary_capture,
             )
+            if note is not None:
+                enter_rejection(session, instance, note, self._now())
         return "", False
 
     def _write_results(self) -> None:

@@ -146,7 +146,7 @@ def _read_again(session: Session, instance: Instance, study: Study, *, is_one_no
     """Queues the reading of an image: again, or for the first time because its header now says that it is a view of a
     breast. One that is no view of a breast now is not read."""
     jobs = session.scalars(select(Job.id).where(Job.instance_id == instance.id)).all()
-    if not jobs and not is_one_now:
+    if instance.left_out or (not jobs and not is_one_now):
         return  # not an image that is read
     cancel_readings(session, instance)
     instance.leave_unread(Unread.NO_VIEW if instance.no_view else None)

@@ -31,6 +31,7 @@ from dicom_io.network.answers import Answer, Status
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.pixels.intact import WholeFile, read_whole_file
 from dicom_io.pixels.pixel_element import CutShort
+from dicom_io.rejection_notes import RejectionNote, is_rejection_note, read_rejection_note
 from dicom_io.segmentations import has_no_frames, read_header
 from node.annotations.received import enter_annotation
 from node.archive.digests import CHANGED, ArchivedFile
@@ -43,6 +44,7 @@ from node.audit.events import Arrived, enter_received
 from node.audit.events import Sender as SentBy
 from node.intake.received_again import Corrected, Difference, compare, correct, corrected, hold_contradicting
 from node.intake.register import register
+from node.intake.rejected import enter_rejection, said_of
 from node.intake.same_pixels import PixelComparison
 from node.intake.sender_limits import SenderLimits
 from node.intake.urgency import urgency_of
@@ -60,7 +62,7 @@ log = logging.getLogger(__name__)
 _SUCCESS = Answer(Status.SUCCESS)
 _CONTENT_BYTES, _CONTENT_S = 1 << 30, 60.0
 """Memory and time for reading a report or a segmentation within dicom_io.bounds; the largest needs a third."""
-_Content = ReadReport | CorrectionHeader | None
+_Content = ReadReport | CorrectionHeader | RejectionNote | None
 _R = TypeVar("_R")
 
 
@@ -229,7 +231,7 @@ class Receiving:
         decision: Decision,
         urgency: Urgency | None,
     ) -> Answer:
-        content = self._content(header, whole.path)
+        content = self._content(header, whole)
         left_out = "" if decision.read else f"the route {decision.route} says that it is not read"
         # No row has this path, so a file that is there is left over from a crash, and is replaced.
         target = self._data_dir / archived(header.study_instance_uid, header.sop_instance_uid)
@@ -248,7 +250,8 @@ class Receiving:
                 sha256=received.sha256,
             )
             self._enter(session, instance, received, content)
-            self._audit(session, received, header, instance.study_id, Action.CREATE)
+            said = said_of(content) if isinstance(content, RejectionNote) else ""
+            self._audit(session, received, header, instance.study_id, Action.CREATE, said=said)
             log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
         return _SUCCESS
 
@@ -290,14 +293,15 @@ class Receiving:
         what: Corrected,
     ) -> None:
         syntax = str(whole.transfer_syntax_uid)
-        content = self._content(header, whole.path)
+        content = self._content(header, whole)
         path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path, header)
         with self._entering(path, header, is_new=not version.is_there) as session:
             instance = session.get_one(Instance, known.id)
             file = ArchivedFile(Path(path), received.sha256)
             correct(session, instance, header, syntax, file, self._now(), what)
             self._enter(session, instance, received, content)
-            self._audit(session, received, header, instance.study_id, Action.UPDATE)
+            said = said_of(content) if isinstance(content, RejectionNote) else ""
+            self._audit(session, received, header, instance.study_id, Action.UPDATE, said=said)
 
     def _came_again(
         self, received: ReceivedFile, header: InstanceHeader, study_id: int | None, known: Instance | None = None
@@ -322,11 +326,12 @@ class Receiving:
         study_id: int | None,
         action: Action,
         why: str = "",
+        said: str = "",
     ) -> None:
         """Enters into the audit trail that an instance came."""
         instance = Arrived(header.study_instance_uid, header.patient_id, header.sop_class_uid, study_id)
         sender = SentBy(received.calling_ae_title, received.peer, self._ae_title, received.user)
-        enter_received(session, instance, sender, action, self._now(), why)
+        enter_received(session, instance, sender, action, self._now(), why, said)
 
     def _raise_urgency(self, study_id: int, urgency: Urgency | None) -> None:
         """An instance that comes again may be sent again because its study is urgent now."""
@@ -334,12 +339,14 @@ class Receiving:
             with self._one_writer.begin() as session:
                 raise_urgency(session, session.get_one(Study, study_id, with_for_update=True), urgency)
 
-    def _content(self, header: InstanceHeader, path: Path) -> _Content:
-        """The content of a report or segmentation, read before the transaction begins."""
+    def _content(self, header: InstanceHeader, whole: WholeFile) -> _Content:
+        """The content of a report, segmentation or rejection note, read before the transaction begins."""
         if header.kind is InstanceKind.REPORT:
-            return self._read_in_worker(read_report, path)
+            return self._read_in_worker(read_report, whole.path)
         if header.kind is InstanceKind.SEGMENTATION:
-            return self._read_in_worker(read_correction_header, path)
+            return self._read_in_worker(read_correction_header, whole.path)
+        if is_rejection_note(whole.dataset):
+            return self._read_in_worker(read_rejection_note, whole.path)
         return None
 
     def _read_in_worker(self, read: Callable[[Path], _R], path: Path) -> _R:
@@ -358,11 +365,14 @@ class Receiving:
             raise NotReadable("its content takes more memory than this node gives it") from fault
 
     def _enter(self, session: Session, instance: Instance, received: ReceivedFile, content: _Content) -> None:
-        """Stores annotations and assessments of an instance, and matches assessments with its study again."""
+        """Stores annotations, assessments and rejections of an instance, and matches
+        assessments with its study again."""
         if isinstance(content, CorrectionHeader):
             enter_annotation(session, instance, content, received.calling_ae_title)
         if isinstance(content, ReadReport):
             enter_report(session, instance, content, self._now())
+        if isinstance(content, RejectionNote):
+            enter_rejection(session, instance, content, self._now())
         match_again(session, instance, self._now())
 
     def _set_aside(

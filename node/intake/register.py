@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceHeader
 from dicom_io.instance_kinds import InstanceKind
+from node.intake.rejected import exclude, rejection_of
 from node.store.states import StudyState
 from node.store.tables import Instance, Study
 from node.store.unread import Unread
@@ -69,7 +70,10 @@ def register(
     hold_two_patients(session, study, now)
     if header.kind.is_image:
         reopen(session, study, now, new_image=True)
-    if instance.left_out:
+    rejection = rejection_of(session, header.sop_instance_uid) if header.kind.is_image else None
+    if rejection is not None:
+        exclude(instance, rejection)
+    elif instance.left_out:
         instance.leave_unread(Unread.LEFT_OUT, left_out)
     elif header.kind.is_image:
         instance.leave_unread(_why_unread(study, header, reads_secondary_capture))

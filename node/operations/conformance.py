@@ -24,6 +24,7 @@ from dicom_io.network.scp_contexts import (
     supported_contexts,
 )
 from dicom_io.network.scu import MAX_CONTEXTS
+from dicom_io.rejection_reasons import RejectionReason
 from dicom_io.results import codes, own_codes
 from dicom_io.results.outputs import OUTPUTS, preferred_syntaxes
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind
@@ -78,6 +79,7 @@ def conformance_statement(settings: Settings, of: str) -> str:
         initiates=list(_initiates(settings)),
         callers=callers(settings, lambda: 0.0),  # it lists them, and verifies no token
         statuses=list(_statuses(STATUSES)),
+        rejections=list(RejectionReason),
         report_statuses=list(_statuses(REPORT_STATUSES)),
         peers=list(_peers(settings)),
         parameters=list(_parameters(settings)),

@@ -66,9 +66,10 @@ def exam_of(
             )
         elif instance.reading is not None and not (raw_copy or no_view):
             unread.append(unread_image(instance, sentence(Unread.PURGED)))
-        elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread is not None):
+        elif _is_named(instance) and (raw_copy or no_view or instance.unread is not None):
             reason = sentence(Unread.RAW_COPY) if raw_copy else instance.unread_reason or no_view
-            unread.append(unread_image(instance, reason or "", on_purpose=raw_copy))
+            rejected = instance.unread is Unread.REJECTED
+            unread.append(unread_image(instance, reason or "", on_purpose=raw_copy or rejected))
         elif instance.kind in _READ or instance.id in begun:
             unread.append(unread_image(instance, NOT_YET))
     exam = put_together(images, unread, arrived_views(study, begun), breasts_of(study, begun), recall_threshold)
@@ -96,6 +97,13 @@ def _shows_breast(instance: Instance) -> bool:
     """A lesion may be in every image of a breast, also in one that is never read, such as a tomosynthesis."""
     is_of_breast = instance.kind.is_breast_image or instance.kind is InstanceKind.SECONDARY_CAPTURE
     return is_of_breast and instance.view != SPECIMEN
+
+
+def _is_named(instance: Instance) -> bool:
+    """Whether the report names it where it was not read: no report of others, and no rejection note, which its images
+    have."""
+    is_note = instance.unread is Unread.REJECTED and not instance.kind.is_image
+    return instance.kind != InstanceKind.REPORT and not is_note
 
 
 def _reading(instance: Instance, data_dir: Path, *, only_scores: bool) -> ImageReading | None:

@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.patient_identity import StatedPatient
+from dicom_io.rejection_reasons import RejectionReason
 from dicom_io.results.profiles import ResultKind
 from models.types.birads import AssessmentSource, Category
 from models.types.mammogram import Laterality
@@ -60,6 +61,7 @@ class Table(DeclarativeBase):
         Category: _by_value(Category),
         AssessmentSource: _by_value(AssessmentSource),
         Laterality: _by_value(Laterality),
+        RejectionReason: _by_value(RejectionReason),
         Unread: _by_value(Unread),
         Urgency: _by_value(Urgency),
     }
@@ -176,7 +178,8 @@ class Instance(Table):
     read_at: Mapped[float | None] = mapped_column(index=True)
     """When its reading was stored; None: not read, or by an older version."""
     left_out: Mapped[bool] = mapped_column(default=False)
-    """A route says that it is not read: its study is handled as if it had not arrived."""
+    """A route says that it is not read, or a rejection note rejects it: its study is handled as if it had
+    not arrived."""
     unread: Mapped[Unread | None]
     """Why the image was not, or cannot be, read."""
     unread_detail: Mapped[str] = mapped_column(default="")
@@ -213,6 +216,16 @@ class Instance(Table):
     def leave_unread(self, why: Unread | None, detail: str = "") -> None:
         """The reason if it is not read; None: it is read, or will be."""
         self.unread, self.unread_detail = why, detail
+
+
+class RejectedInstance(Table):
+    """An instance that a rejection note of another system names, here or not: it may come after the note."""
+
+    __tablename__ = "rejected_instance"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sop_instance_uid: Mapped[str] = mapped_column(unique=True)
+    reason: Mapped[RejectionReason]
 
 
 class DoomedFile(Table):

@@ -15,6 +15,8 @@ class Unread(StrEnum):
     SECONDARY_CAPTURE = "secondary-capture"
     IN_QUARANTINE = "in-quarantine"
     RAW_COPY = "raw-copy"
+    REJECTED = "rejected"
+    """A rejection note names it; the detail says why. Also of the note itself, with what it names."""
     UNREADABLE = "unreadable"
     """It could not be read; the detail says why."""
     PURGED = "purged"

@@ -56,10 +56,12 @@ def _decide(session: Session, study: Study, ladder: Ladder, now: float) -> None:
 def close(session: Session, study: Study, now: float) -> None:
     """Closes a study: decides which images are still read, and queues the report.
 
-    A study without a breast image ends here: nothing is sent, and `why` says so.
+    A study without a breast image ends here: nothing is sent, and `why` says so. One with results, whose images were
+    all rejected since, is reported: that nothing of it counts any more.
     """
     begun = readings_begun(session, study)
-    if not any(_is_breast_image(instance, begun) for instance in study.instances):
+    counts = any(_is_breast_image(instance, begun) for instance in study.instances)
+    if not counts and not study.results:
         kinds = sorted({instance.kind for instance in study.instances})
         reasons = (instance.unread_reason for instance in study.instances if instance.left_out or instance.no_view)
         reason = next(filter(None, reasons), None)
@@ -141,9 +143,10 @@ def _times_read(session: Session, study: Study, image: Instance) -> int:
 
 
 def arrived_views(study: Study, begun: Collection[int | None]) -> frozenset[View]:
-    """The whole views with any breast image, read or not, also one that a route leaves out; `begun`: see
-    `readings_begun`."""
-    breast = (instance for instance in study.instances if instance.left_out or _is_breast_image(instance, begun))
+    """The whole views with any breast image, read or not, also one that a route leaves out, but none that was rejected;
+    `begun`: see `readings_begun`."""
+    there = (instance for instance in study.instances if instance.unread is not Unread.REJECTED)
+    breast = (instance for instance in there if instance.left_out or _is_breast_image(instance, begun))
     return frozenset(view for view in map(view_of, breast) if view is not None)
 
 
@@ -176,7 +179,7 @@ def _is_breast_image(instance: Instance, begun: Collection[int | None]) -> bool:
 def _decision(session: Session, study: Study, ladder: Ladder, now: float) -> Wait | Close:
     begun = readings_begun(session, study)
     # Raw images and tomosynthesis often arrive before the images that are read: they do not complete the views.
-    displayed = (instance for instance in study.instances if instance.kind.is_for_display)
+    displayed = (instance for instance in study.instances if instance.kind.is_for_display and not instance.left_out)
     views = (view_of(instance) for instance in displayed if instance.id in begun)
     arrivals = Arrivals(
         views=frozenset(view for view in views if view is not None),
