@@ -54,10 +54,10 @@ def archived(study_instance_uid: str, sop_instance_uid: str) -> Path:
     return ARCHIVE / study_instance_uid / f"{sop_instance_uid}.dcm"
 
 
-def masks_of_reading(instance_id: int | None, token: int) -> Path:
-    """The masks of a reading. The claim's token in the name prevents a reader that lost its lease from overwriting
-    them."""
-    return READINGS / f"{instance_id}-{token}.npz"
+def masks_of_reading(instance_id: int | None, job_id: int, token: int) -> Path:
+    """The masks of a reading. The job and the claim's token in the name prevent a reader that lost its lease, or whose
+    job was cancelled, from overwriting those of another."""
+    return READINGS / f"{instance_id}-{job_id}-{token}.npz"
 
 
 def masks_of_rereading(instance_id: int, revision: int) -> Path:

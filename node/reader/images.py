@@ -175,7 +175,7 @@ class ImageReader:
             self._put_off(held, file, describe_fault(fault))
 
     def _store(self, held: Claim, file: ArchivedFile, reading: ImageReading) -> None:
-        masks_path = masks_of_reading(held.instance_id, held.token)
+        masks_path = masks_of_reading(held.instance_id, held.job_id, held.token)
         write_durably(self.data_dir / masks_path, masks_of(reading))
         try:
             with self.sessions.begin() as session:

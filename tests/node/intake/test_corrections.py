@@ -102,6 +102,10 @@ def test_a_reading_of_the_old_file_never_replaces_one_of_the_corrected_file(
     road.reader._read(begun)
     road.read()
     assert reading_of(road)["spacing_mm"] == [0.05, 0.05]
+    assert [path.name for path in (tmp_path / "readings").iterdir()] == ["1-2-1.npz"], "the masks of the other are gone"
+    road.close()
+    road.report()
+    assert road.study().state is StudyState.REPORTED
 
 
 def of(outcome: Read | Unreadable) -> Callable[[object], list[tuple[int, Read | Unreadable]]]:
