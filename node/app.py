@@ -48,6 +48,7 @@ from node.delivery.orphaned import orphaned, waiting_for
 from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
+from node.intake.refused_instances import RefusedInstances
 from node.intake.sender_limits import SenderLimits
 from node.liveness import Signs
 from node.mail.digest import Digest
@@ -174,8 +175,10 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING, sign
         ticks += _space_ticks(process, space)
         if Part.RECEIVE in parts:
             limits = SenderLimits(settings.senders, space)
-            listener = _listener(process, limits, list(commitments.values()), descriptors, audit.refusals)
+            refused = RefusedInstances(now)
+            listener = _listener(process, limits, refused, list(commitments.values()), descriptors, audit.refusals)
             ticks.append(Tick("limits of senders", LIMITS_EVERY_S, lambda: limits.store(sessions, now())))
+            ticks.append(Tick("refused instances", LIMITS_EVERY_S, lambda: refused.store(sessions)))
     service = Service(
         listener,
         loops,
@@ -392,6 +395,7 @@ def _device(settings: Settings) -> Device:
 def _listener(
     process: _Process,
     of_senders: SenderLimits,
+    refused: RefusedInstances,
     commitments: Sequence[Commitment],
     descriptors: int,
     refusals: Refusals,
@@ -440,6 +444,7 @@ def _listener(
         by_tls=tls_address(limits.tls),
         tell_refused=refusals.note,
         at_limit=of_senders.at_association_limit,
+        tell_not_taken=refused.note,
     )
 
 

@@ -155,10 +155,12 @@ class Listener:
         by_tls: TlsAddress | None = None,
         tell_refused: TellRefused | None = None,
         at_limit: Callable[[str], None] = lambda _: None,
+        tell_not_taken: Callable[[str, Answer], None] = lambda _title, _answer: None,
     ) -> None:
         """`look_up`: finds the addresses of a host name. It may be slow: it runs in a thread of its own.
         `tell_refused`: see `Gate`. `at_limit`: told of the AE title of a sender that has as many associations as it
-        may; it must not block."""
+        may; it must not block. `tell_not_taken`: told of the AE title of a sender and the answer, for each instance
+        that is not taken; it must not block."""
         self._hosts = HostNames(look_up)
         self._addresses: list[tuple[str, int, ServerTls | None]] = [(host, port, None)]
         if by_tls is not None:
@@ -171,6 +173,7 @@ class Listener:
         self._refused_classes = refused_classes
         self._tell_refused = tell_refused
         self._at_limit = at_limit
+        self._tell_not_taken = tell_not_taken
         self._servers: list[ReceivingServer] = []
         self._ae = AE(ae_title)
         self._ae.add_supported_context(Verification)  # pynetdicom needs one; `server.takes` below decides
@@ -345,6 +348,8 @@ class Listener:
                 log.error("%s while an instance was taken, at %s", type(error).__name__, _where(error))
             finally:
                 file.discard()
+        if answer.status is not Status.SUCCESS:
+            self._tell_not_taken(event.assoc.requestor.ae_title.strip(), answer)
         response = Dataset()
         response.Status = int(answer.status)
         if answer.comment:

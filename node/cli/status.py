@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from node.audit.refused_callers import RefusedCallerView
     from node.intake.limited_senders import LimitedSenderView
     from node.intake.refused_classes import RefusedClassView
+    from node.intake.refused_instances import RefusedInstancesView
     from node.operations.cluster import ActorsView
     from node.operations.machine import CheckResult
     from node.operations.status import StudyCounts, StudyView
@@ -66,6 +67,7 @@ def status(
     from node.delivery.orphaned import orphaned
     from node.intake.limited_senders import limited_senders
     from node.intake.refused_classes import refused_classes
+    from node.intake.refused_instances import refused_instances
     from node.operations.cluster import view_actors
     from node.operations.machine import faults
     from node.operations.sending import sending_words
@@ -88,6 +90,7 @@ def status(
             refused_classes(session),
             limited_senders(session),
             refused_callers(session, time.time()),
+            refused_instances(session),
             sending_words(session, settings, time.time()),
             _retention(session, settings),
             [] if settings.reads_here else view_actors(session),
@@ -98,6 +101,7 @@ def status(
             "refused_classes": [asdict(refusal) for refusal in around.refused_classes],
             "limited_senders": [asdict(limited) for limited in around.limited_senders],
             "refused_callers": [asdict(caller) for caller in around.refused_callers],
+            "refused_instances": [asdict(refused) for refused in around.refused_instances],
             "stranded": around.stranded,
             "stranded_notices": around.stranded_notices,
             "sending": around.sending,
@@ -130,6 +134,7 @@ class Around:
     refused_classes: Sequence[RefusedClassView]
     limited_senders: Sequence[LimitedSenderView]
     refused_callers: Sequence[RefusedCallerView]
+    refused_instances: Sequence[RefusedInstancesView]
     sending: Mapping[str, str]
     retention: Mapping[str, str]
     actors: Sequence[ActorsView]
@@ -175,6 +180,11 @@ def _beside(around: Around) -> Iterator[str]:
     for caller in around.refused_callers:
         times = f"{counted(caller.times, 'time')} in 7 days, last {local_time(caller.last_at)}"
         yield f"{caller.address} was refused {times}: {caller.says}"
+    for refused in around.refused_instances:
+        yield (
+            f"{refused.calling_ae_title}: {counted(refused.times, 'instance')} refused with {refused.status} "
+            f"({refused.meaning}), last {local_time(refused.last_at)}"
+        )
     for name, words in around.sending.items():
         yield f"{name}: {words}"
     for setting, words in around.retention.items():

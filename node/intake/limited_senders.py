@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session
 
 from node.store.advisory import lock_in_transaction
 from node.store.tables import LimitedSender
+
+_STATUS = "0x"
+"""How a DIMSE status begins; no setting's name does."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,22 @@ class LimitedSenderView:
 
 def limited_senders(session: Session) -> tuple[LimitedSenderView, ...]:
     """The senders that were refused because of a limit of their own, the latest first."""
-    rows = session.scalars(select(LimitedSender).order_by(LimitedSender.last_at.desc(), LimitedSender.id))
+    rows = refusals_of_senders(session, by_status=False)
     return tuple(LimitedSenderView(row.calling_ae_title, row.limit, row.times, row.last_at) for row in rows)
+
+
+def refusals_of_senders(session: Session, *, by_status: bool) -> Sequence[LimitedSender]:
+    """The rows of instances that were refused with a DIMSE status, or those of limits of senders, the latest first."""
+    has_status = LimitedSender.limit.startswith(_STATUS)
+    rows = select(LimitedSender).where(has_status if by_status else ~has_status)
+    return session.scalars(rows.order_by(LimitedSender.last_at.desc(), LimitedSender.id)).all()
 
 
 def enter_limited_senders(session: Session, refused: Mapping[tuple[str, str], int], now: float) -> None:
     """Adds refusals to the rows.
 
     Args:
-        refused: how often, by calling AE title and setting.
+        refused: how often, by calling AE title and setting or status.
         now: UTC seconds since the epoch.
     """
     lock_in_transaction(session, "limited senders")  # another process may receive from the same sender

@@ -10,12 +10,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from dicom_io.network.answers import Status
 from models.types.words import counted
 from node.archive.copies import not_copied
 from node.archive.layout import AUDIT_SENT
 from node.audit.recorder import stored_head
 from node.audit.sender import not_sent
 from node.delivery.orphaned import orphaned, waiting_for
+from node.intake.refused_instances import code, refused_instances
 from node.operations.certificates import certificates
 from node.operations.cluster import view_actors
 from node.operations.day import Day, DestinationWord, destination_words, view_day
@@ -35,6 +37,10 @@ STALLED_S = 600.0
 UNCOPIED_S = 3600.0
 """Instances that are not copied after so long mean that the far side of the archive does not work."""
 
+REFUSED_S = 86400.0
+"""For how long instances that were refused need a person."""
+_TOLD_ELSEWHERE = frozenset(code(status) for status in (Status.NO_SPACE, Status.NO_STORAGE, Status.CONTRADICTS))
+"""They come again by themselves once the disk has room, or their study is in quarantine."""
 UNSENT_S = 600.0
 """Lines of the audit trail that are not sent after so long mean that its syslog receiver is away."""
 
@@ -45,7 +51,7 @@ class Need:
 
     Attributes:
         about: what it concerns, for pages ("disk", "delivery", "quarantine", "failed", "stranded", "reader",
-            "drift", "certificate", "archive", "audit").
+            "drift", "certificate", "archive", "audit", "refused").
         says: what is wrong.
         cure: what to do.
         of: the part that it concerns: a destination, a kind of job; "" where there is one only.
@@ -111,6 +117,7 @@ def _needs(
                 f"what is older than {patience[word.name] / 3600:.3g} h is given up."
             )
             yield Need("delivery", says, cure, of=word.name)
+    yield from _refused(session, now)
     yield from _uncopied(session, settings, now)
     yield from _unsent(session, settings, now)
     quarantined = session.scalar(select(func.count()).select_from(Study).where(Study.state == StudyState.QUARANTINED))
@@ -154,6 +161,14 @@ def _not_freed(settings: Settings) -> Iterator[Need]:
         says = f"{free_mb} MB free, less than purge_below_free_mb ({below_mb} MB): retention has not freed enough"
         cure = "`mammo-node purge --dry-run` says what is kept and why; the log, whether deleted files freed nothing."
         yield Need("disk", says, cure, of="retention")
+
+
+def _refused(session: Session, now: float) -> Iterator[Need]:
+    for refused in refused_instances(session):
+        if refused.status not in _TOLD_ELSEWHERE and refused.last_at > now - REFUSED_S:
+            says = f"{refused.calling_ae_title}: {counted(refused.times, 'instance')} refused with {refused.status}"
+            cure = "They are not stored here: mend it at the sender, then send them again."
+            yield Need("refused", f"{says} ({refused.meaning})", cure, f"{refused.calling_ae_title} {refused.status}")
 
 
 def _uncopied(session: Session, settings: Settings, now: float) -> Iterator[Need]:

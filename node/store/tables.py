@@ -539,7 +539,7 @@ class ApiToken(Table):
 
 
 class LimitedSender(Table):
-    """A sender that was refused because of a limit of its own, in the settings `senders`."""
+    """A sender that was refused because of a limit of its own, in the settings `senders`, or whose instances were."""
 
     __tablename__ = "limited_sender"
     __table_args__ = (UniqueConstraint("calling_ae_title", "limit"),)
@@ -547,7 +547,7 @@ class LimitedSender(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     calling_ae_title: Mapped[str]
     limit: Mapped[str]
-    """The setting."""
+    """The setting; or the DIMSE status with which its instances were refused, as "0xC002"."""
     times: Mapped[int] = mapped_column(default=0)
     """Number of associations or objects that were refused."""
     last_at: Mapped[float]

@@ -19,6 +19,7 @@ from node.archive.layout import AUDIT_SENT
 from node.audit.recorder import stored_head
 from node.audit.sender import not_sent
 from node.intake.limited_senders import limited_senders
+from node.intake.refused_instances import refused_instances
 from node.operations.certificates import own_certificates
 from node.operations.cluster import view_actors
 from node.operations.day import destination_words, first_report_seconds, view_day
@@ -32,7 +33,19 @@ _SETTLES_S = 5.0
 """Rows younger than this are left to the next scrape: one with an earlier time may still be committed."""
 _STAGE_S = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
 _REPORT_S = (5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
-_NEEDS = ("disk", "reader", "delivery", "quarantine", "failed", "stranded", "drift", "certificate", "archive", "audit")
+_NEEDS = (
+    "disk",
+    "reader",
+    "delivery",
+    "quarantine",
+    "failed",
+    "stranded",
+    "drift",
+    "certificate",
+    "archive",
+    "audit",
+    "refused",
+)
 
 
 class Metrics:
@@ -79,6 +92,7 @@ class Metrics:
             "sender",
             "limit",
         )
+        self._refused = _gauge("instances_refused", "Instances refused, by status.", registry, "sender", "status")
         self._certificates = _gauge(
             "certificate_expires_seconds", "When a certificate of the node expires, since the epoch.", registry, "of"
         )
@@ -153,6 +167,8 @@ class Metrics:
         self._disk_floor.set(settings.receiver.min_free_mb * MB)
         for limited in limited_senders(session):
             self._limited.labels(limited.calling_ae_title, limited.limit).set(limited.times)
+        for refused in refused_instances(session):
+            self._refused.labels(refused.calling_ae_title, refused.status).set(refused.times)
         for certificate in own_certificates(settings):
             self._certificates.labels(certificate.of).set(certificate.ends or 0)
         if not settings.reads_here:

@@ -10,6 +10,7 @@ from node.audit.refused_callers import refused_callers
 from node.bundles import open_bundle
 from node.intake.limited_senders import limited_senders
 from node.intake.refused_classes import refused_classes
+from node.intake.refused_instances import refused_instances
 from node.operations.day import destination_words, sender_words, usual_latency, view_day, view_disk
 from node.operations.needs import needs
 from node.operations.sending import sending_words
@@ -57,6 +58,7 @@ def today(request: Request) -> Response:
             refused=refused_classes(session),
             callers=refused_callers(session, now),
             limited=limited_senders(session),
+            not_taken=refused_instances(session),
             retention=retention_words(session, settings, now),
             disk=view_disk(session, settings.data_dir, settings.receiver.min_free_mb * MB, now),
             reader=settings.reader,

@@ -22,6 +22,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from sqlalchemy import select
 
+from dicom_io.network.answers import Answer
 from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits, RefusedClasses, TlsAddress
 from dicom_io.network.scp_gate import TellRefused
@@ -173,6 +174,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
         by_tls: TlsAddress | None = None,
         sender_limits: Callable[[Space], SenderLimits] = lambda space: SenderLimits((), space),
         tell_refused: TellRefused | None = None,
+        tell_not_taken: Callable[[str, Answer], None] = lambda _title, _answer: None,
     ) -> ListeningNode:
         data_dir.mkdir(exist_ok=True)
         if not (tmp_path / "queue.sqlite").exists():
@@ -205,6 +207,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
             by_tls=by_tls,
             tell_refused=tell_refused,
             at_limit=of_senders.at_association_limit,
+            tell_not_taken=tell_not_taken,
         )
         listener.start()
         started.append(ListeningNode(data_dir, sessions, receiving, listener, clock))

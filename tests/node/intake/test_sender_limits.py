@@ -19,7 +19,9 @@ from node.archive.space import Space
 from node.cli.main import build
 from node.intake.limited_senders import limited_senders
 from node.intake.receiving import ReceivingLimits
+from node.intake.refused_instances import RefusedInstances, refused_instances
 from node.intake.sender_limits import SenderLimits
+from node.operations.needs import needs_now
 from node.store.database import Sessions
 from node.web.metrics import Metrics
 
@@ -153,3 +155,44 @@ def test_status_and_metrics_say_who_was_refused_and_by_which_limit(
     with node.sessions.begin() as session:
         scraped = Metrics(load(config), lambda: 2000.0).scrape(session).decode()
     assert 'mammo_node_sender_refused{limit="max_objects_per_minute",sender="PACS"} 2.0' in scraped
+
+
+def test_refused_instances_are_logged_once_a_minute_and_counted_for_status_and_metrics(
+    start_node,
+    mammogram: Mammogram,
+    raw_bytes: Callable[[Dataset], bytes],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock, bad = Steady(1000.0), "The header's StudyInstanceUID is not a valid DICOM UID."
+    refused = RefusedInstances(clock)
+    node = start_node(tell_not_taken=refused.note)
+    image = raw_bytes(mammogram(StudyInstanceUID="1." * 40 + "1"))
+    full = start_node(limits=ReceivingLimits(min_free_bytes=1 << 62), tell_not_taken=refused.note)
+    for _ in range(3):
+        assert node.store_bytes(image).Status == Status.BAD_UID
+    assert full.store(mammogram("1.2.3.2")).Status == Status.NO_SPACE
+    warned = [record.getMessage() for record in caplog.records if record.name == "node.intake.refused_instances"]
+    assert warned == [
+        f"an instance of 'PACS' is refused: 0xC002 ({bad})",
+        "an instance of 'PACS' is refused: 0xA700 (disk nearly full (min_free_mb): free some and send again)",
+    ]
+    refused.store(node.sessions)
+    clock.seconds += 60
+    refused.store(node.sessions)
+    assert caplog.records[-1].getMessage() == (f"instances of 'PACS' are refused: 2 more: 0xC002 ({bad})")
+    with node.sessions.begin() as session:
+        told = {(one.calling_ae_title, one.status): one.times for one in refused_instances(session)}
+        assert limited_senders(session) == ()
+    assert told == {("PACS", "0xC002"): 3, ("PACS", "0xA700"): 1}
+    config = tmp_path / "node.toml"
+    config.write_text(f'data_dir = "data"\ndatabase_url = "sqlite:///{tmp_path / "queue.sqlite"}"\n')
+    settings = load(config)
+    with node.sessions.begin() as session:
+        scraped = Metrics(settings, clock).scrape(session).decode()
+        (need,) = [need for need in needs_now(session, settings, clock()) if need.about == "refused"]
+    assert 'mammo_node_instances_refused{sender="PACS",status="0xC002"} 3.0' in scraped
+    assert need.says == "PACS: 3 instances refused with 0xC002 (a UID is missing or malformed)"
+    build()(["status", "--config", str(config)], standalone_mode=False)
+    assert "PACS: 3 instances refused with 0xC002" in capsys.readouterr().out
