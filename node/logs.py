@@ -21,6 +21,10 @@ _UID = re.compile(r"(?<![\d.])(?!1\.2\.840\.10008\.)(?:2\.25\.\d{4,}(?:\.\d+)*|[
 patient. A UID must have at least six components, so that IP addresses and versions do not match; one derived from a
 UUID (2.25, PS3.5 Annex B.2) has three."""
 
+_SAID_BY_US = ("apscheduler", "pynetdicom.transport", "pynetdicom.acse")
+"""Loggers whose errors the node logs itself, with what they concern: of scheduled jobs (service.py), and of connections
+and associations that fail (deliverer.py, commitment.py, scp_gate.py)."""
+
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).parent.parent
 _OURS = frozenset({"node", "dicom_io", "models", "config"})
@@ -45,9 +49,7 @@ def _without_foreign_messages(record: logging.LogRecord) -> bool:
     """A filter of the handler, not of loggers: packages set the levels of their loggers when they are imported."""
     if record.name.partition(".")[0] in _OURS:
         return True
-    if record.levelno < logging.ERROR or record.name.startswith(
-        "apscheduler"
-    ):  # service.py logs errors of scheduled jobs
+    if record.levelno < logging.ERROR or record.name.startswith(_SAID_BY_US):
         return False
     fault = _fault(record)
     record.msg = f"an error in {record.module}.py:{record.lineno}" + (f": {fault}" if fault else "")

@@ -65,6 +65,15 @@ class _Due:
 
 
 @dataclass(frozen=True)
+class _Failed:
+    """An object that was not sent, why, and whether it will be tried again."""
+
+    due: _Due
+    error: str
+    outcome: str
+
+
+@dataclass(frozen=True)
 class Deliverer:
     """Sends the due deliveries of one destination.
 
@@ -114,6 +123,14 @@ class Deliverer:
     def deliver_due(self, stop: threading.Event | None = None) -> int:
         """Tries the next AT_ONCE due deliveries, by the turn of their studies; returns the number of tries."""
         due = self._due(AT_ONCE)
+        failed: list[_Failed] = []
+        try:
+            return self._deliver(due, failed, stop)
+        finally:
+            self._log_failed(failed)
+
+    def _deliver(self, due: Sequence[_Due], failed: list[_Failed], stop: threading.Event | None) -> int:
+        """Tries the deliveries, and adds to `failed`."""
         begun = set()
         for tried, delivery in enumerate(due):
             if stop is not None and stop.is_set():
@@ -127,15 +144,14 @@ class Deliverer:
                 self.transport.send(delivery.path)
             except Unreachable as error:
                 # Each of the others would wait for the same time-out.
-                for unsent in self._due():
-                    self._failed(unsent, error)
+                failed += [each for unsent in self._due() for each in self._failed(unsent, error)]
                 return tried + 1
             except DestinationError as error:
-                self._failed(delivery, error)
+                failed += self._failed(delivery, error)
             except RAISED_AS as fault:
                 if not is_passing(fault):
                     raise
-                self._failed(delivery, Rejected(f"it cannot be read here: {describe_fault(fault)}"))
+                failed += self._failed(delivery, Rejected(f"it cannot be read here: {describe_fault(fault)}"))
             else:
                 self._sent(delivery)
         return len(due)
@@ -208,11 +224,12 @@ class Deliverer:
                 self.commitment.sent(delivery)
         log.info("study %d: delivery %d to %s: sent", due.study_id, due.delivery_id, self.name)
 
-    def _failed(self, due: _Due, error: DestinationError) -> None:
+    def _failed(self, due: _Due, error: DestinationError) -> list[_Failed]:
+        """Enters that an object was not sent; nothing if a person changed its delivery in the meantime."""
         with self.sessions.begin() as session:
             delivery = self._still_waiting(session, due)
             if delivery is None:
-                return
+                return []
             delivery.attempts += 1
             delivery.error = str(error)
             again_at = None
@@ -225,14 +242,24 @@ class Deliverer:
                     tell_failure(session, delivery.result.study, self.now())
             else:
                 delivery.next_at = again_at
-        log.warning(
-            "study %d: delivery %d to %s: not sent: %s (%s)",
-            due.study_id,
-            due.delivery_id,
-            self.name,
-            error,
-            "given up" if again_at is None else "will be tried again",
-        )
+        return [_Failed(due, str(error), "given up" if again_at is None else "will be tried again")]
+
+    def _log_failed(self, failed: Sequence[_Failed]) -> None:
+        """One line for each reason, however many objects it concerns."""
+        for error, outcome in dict.fromkeys((each.error, each.outcome) for each in failed):
+            of_it = [each.due for each in failed if (each.error, each.outcome) == (error, outcome)]
+            if len(of_it) == 1:
+                (due,) = of_it
+                log.warning(
+                    "study %d: delivery %d to %s: not sent: %s (%s)",
+                    due.study_id,
+                    due.delivery_id,
+                    self.name,
+                    error,
+                    outcome,
+                )
+            else:
+                log.warning("%d deliveries to %s: not sent: %s (%s)", len(of_it), self.name, error, outcome)
 
     @staticmethod
     def _still_waiting(session: Session, due: _Due) -> Delivery | None:

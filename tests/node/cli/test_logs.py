@@ -56,6 +56,7 @@ try:
     raise ValueError("{NAME}")
 except ValueError:
     logging.getLogger("pynetdicom.events").exception("{NAME} of {UID}")
+logging.getLogger("pynetdicom.transport").error("{NAME}")  # a connection that fails: the node says it itself
 def fails():
     raise ValueError("{NAME}")
 thread = threading.Thread(target=fails, name="{NAME}")

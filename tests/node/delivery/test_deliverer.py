@@ -74,6 +74,22 @@ def test_a_refusal_is_reported_and_the_next_object_is_sent(road: Road) -> None:
     assert all("A700" in delivery.error.upper() for delivery in road.deliveries())
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_destination_that_fails_is_one_line_of_the_log_for_each_try(
+    road: Road, closed_port: int, caplog: pytest.LogCaptureFixture, answers: bool
+) -> None:
+    pacs = StorageScp()
+    pacs.answer = lambda _: 0xA700
+    if answers:
+        with pacs.listening():
+            deliverer(road, pacs.port).deliver_due()
+    else:
+        deliverer(road, closed_port).deliver_due()
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "node.delivery.deliverer"]
+    assert line.startswith("5 deliveries to pacs: not sent: PACS at 127.0.0.1:")
+    assert line.endswith("(will be tried again)")
+
+
 def test_a_result_refused_for_its_lifetime_is_dead_until_a_person_retries(road: Road) -> None:
     with StorageScp().listening() as pacs:
         pacs.answer = lambda _: 0xC000
