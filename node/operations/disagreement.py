@@ -18,6 +18,11 @@ def disagreement(instances: Sequence[Instance]) -> str:
     return "; ".join(filter(None, (_about(what, value, instances) for what, value in _STATED)))
 
 
+def with_disagreement(why: str, instances: Sequence[Instance]) -> str:
+    """Why a study is in quarantine, with its `disagreement`."""
+    return ": ".join(filter(None, (why, disagreement(instances))))
+
+
 def _about(what: str, value: Callable[[Instance], str], instances: Sequence[Instance]) -> str:
     alike: dict[str, list[int]] = {}
     for instance in instances:

@@ -19,7 +19,7 @@ from node.audit.actors import Actor
 from node.delivery.commitment import ask_anew
 from node.delivery.outbox import hold_back_replaced, send_again
 from node.operations.acts import Act, Deed, note
-from node.operations.disagreement import disagreement
+from node.operations.disagreement import with_disagreement
 from node.operations.studies import NoSuchStudy
 from node.operations.webhooks import tell_again
 from node.peers import committing
@@ -149,7 +149,7 @@ def let_out(session: Session, study: Study, now: float) -> list[str]:
     """
     if are_two_patients(session, study):
         raise StillTwoPatients(
-            f"Study {study.id} stays in quarantine: {Contradiction.TWO_PATIENTS}: {disagreement(study.instances)}. "
+            f"Study {study.id} stays in quarantine: {with_disagreement(Contradiction.TWO_PATIENTS, study.instances)}. "
             "Correct them at their source, send them again, and retry then; or take out what belongs to another study: "
             f"`mammo-node quarantine set-aside {study.id} IMAGE`."
         )

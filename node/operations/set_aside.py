@@ -22,7 +22,7 @@ from node.archive.versions import version_for
 from node.assessments.entered import enter
 from node.audit.actors import Actor
 from node.operations.acts import Act, Deed, note
-from node.operations.disagreement import disagreement
+from node.operations.disagreement import with_disagreement
 from node.operations.retry import let_out
 from node.operations.studies import NoSuchStudy
 from node.retention.deleting import files_by_instance
@@ -103,7 +103,7 @@ def _forget(session: Session, instance: Instance, now: float) -> None:
 
 def _checked_again(session: Session, study: Study, now: float) -> list[str]:
     if are_two_patients(session, study):
-        return [f"it stays in quarantine: {study.why}: {disagreement(study.instances)}"]
+        return [f"it stays in quarantine: {with_disagreement(study.why, study.instances)}"]
     if study.instances and study.why != Contradiction.TWO_PATIENTS:
         return [f"it stays in quarantine: {study.why}; `mammo-node retry {study.id}` when that is right"]
     if deleted := images_deleted(study):
