@@ -28,6 +28,12 @@ _REVOKES = re.compile(
     r"|^\W*(?:no|nein|nee|excluded|ausgeschlossen|uitgesloten|wrong|false|falsch)\W*$",
     re.IGNORECASE,
 )
+_STABLE = re.compile(
+    r"\b(?:unchanged|(?:no|without)\s(?:\w+\s){0,2}changes?|stable|unverändert\w*|stabil\w*|(?:keine?|ohne)\s(?:\w+\s){0,2}(?:ver)?änderung(?:en)?"
+    r"|ongewijzigd\w*|onveranderd\w*|stabiel\w*|(?:geen|zonder)\s(?:\w+\s){0,2}(?:verandering|wijziging)(?:en)?)\b",
+    re.IGNORECASE,
+)
+"""Says that the exam of today was compared with an earlier one, and is as it was: usual before a category."""
 _MACHINE = re.compile(rf"\b{MACHINE}\b", re.IGNORECASE)
 _AIDED = re.compile(r"\b(?:with|w/|aid|aided|using|mit|hilfe|verwendung|met|behulp)\s", re.IGNORECASE)
 
@@ -53,11 +59,15 @@ def casts_doubt(neighbour: Sequence[Token], exam_year: int | None, *, behind: bo
     """
     if says_none(neighbour):
         return False
-    if any(word.kind in ("former", "doubt") and not _USUAL.fullmatch(word.text) for word in neighbour):
-        return True
-    if names_former_year(neighbour, exam_year) or (behind and any(word.kind == "now" for word in neighbour)):
-        return True
     text = " ".join(word.text for word in neighbour)
+    is_stable = _STABLE.search(text) is not None
+    doubts = ("doubt",) if is_stable else ("former", "doubt")
+    if any(word.kind in doubts and not _USUAL.fullmatch(word.text) for word in neighbour):
+        return True
+    if not is_stable and names_former_year(neighbour, exam_year):
+        return True
+    if behind and any(word.kind == "now" for word in neighbour):
+        return True
     machine = _MACHINE.search(text)
     return _REVOKES.search(text) is not None or (machine is not None and not _AIDED.search(text, 0, machine.start()))
 

@@ -125,6 +125,13 @@ USUAL = (
     "COMPARISON: mammogram of 2021.\nFINDINGS: No change since 2021.\nIMPRESSION: BI-RADS 2 left.",
     "Anamnese: Mutter erkrankt.\nBefund: Herd links.\nBeurteilung: BI-RADS 4 links.",
     "Read with the aid of CAD. BI-RADS 2 left.",
+    "No change since 2023. BI-RADS 2 left.",
+    "No significant change from prior exams. BI-RADS 2 left.",
+    "Unchanged from the previous mammogram of 2021. BI-RADS 2 left.",
+    "The calcifications are stable since 2019. BI-RADS 2 left.",
+    "Keine wesentliche \u00c4nderung zur Voraufnahme von 2021. BI-RADS 2 links.",
+    "Unver\u00e4ndert gegen\u00fcber 2021. BI-RADS 2 links.",
+    "Geen duidelijke verandering ten opzichte van 2021. BI-RADS 2 links.",
 )
 
 
