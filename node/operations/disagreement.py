@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dicom_io.patient_identity import contradiction
 from node.store.tables import Instance
 
 _STATED: tuple[tuple[str, Callable[[Instance], str]], ...] = (
     ("patient ID", lambda instance: instance.patient_id),
     ("birth date", lambda instance: instance.patient_birth_date),
+    ("issuer of the patient ID", lambda instance: instance.patient_id_issuer),
 )
+_NAME: tuple[str, Callable[[Instance], str]] = ("name", lambda instance: instance.patient_name)
 
 
 def disagreement(instances: Sequence[Instance]) -> str:
-    """ "images 1, 2, 3 state one patient ID, image 4 another"; "" if they agree. An absent birth date contradicts none
-    (`node.studies.lifecycle.are_two_patients`)."""
-    return "; ".join(filter(None, (_about(what, value, instances) for what, value in _STATED)))
+    """ "images 1, 2, 3 state one patient ID, image 4 another"; "" if they agree. An absent birth date or issuer
+    contradicts none, and two spellings of one name do not (`node.studies.lifecycle.are_two_patients`)."""
+    are_two_names = contradiction({instance.patient for instance in instances}) == "PatientName"
+    stated = (*_STATED, _NAME) if are_two_names else _STATED
+    return "; ".join(filter(None, (_about(what, value, instances) for what, value in stated)))
 
 
 def with_disagreement(why: str, instances: Sequence[Instance]) -> str:

@@ -8,8 +8,10 @@ import pytest
 from road import Road, changed
 
 from node.demo.studies import DemoStudy
+from node.operations.disagreement import disagreement
 from node.operations.retry import StillTwoPatients, retry_study
 from node.store.states import StudyState
+from node.store.tables import Study
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +37,8 @@ def test_two_patients_are_never_in_one_report(
     road.all_of_it(changed(mammogram_study.files[0], **first), changed(mammogram_study.files[1], **second))
     assert road.study().state is StudyState.QUARANTINED
     assert not road.results()
+    with road.sessions.begin() as session:
+        assert "image 1 states one" in disagreement(session.get_one(Study, 1).instances)
     with road.sessions.begin() as session, pytest.raises(StillTwoPatients):
         retry_study(session, 1, road.clock())
     road.receive(changed(mammogram_study.files[1], **first))  # corrected at its source
