@@ -54,7 +54,23 @@ class NoRoom(DicomError):
 
 
 class DestinationError(DicomError):
-    """A result did not reach its destination."""
+    """A result did not reach its destination.
+
+    Attributes:
+        comment: what the destination says of it, in its own words. They may name a patient: for the database, `status`
+            and the page, and never for the log, mail or metrics.
+    """
+
+    comment: str = ""
+
+    @property
+    def with_comment(self) -> str:
+        """The message, and what the destination says."""
+        return f"{self}{ITS_WORDS}{self.comment}" if self.comment else str(self)
+
+
+ITS_WORDS = "; its words: "
+"""In `DestinationError.with_comment`, what follows may name a patient."""
 
 
 class Unreachable(DestinationError):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
@@ -23,6 +24,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.status import code_to_category
 from pynetdicom.transport import AssociationSocket
 
+from dicom_io.attributes import text
 from dicom_io.errors import CertificatesUnusable, NotAccepted, Rejected, Unreachable
 from dicom_io.network.pace import Pace
 from dicom_io.network.tls import TlsFiles, in_words
@@ -34,6 +36,12 @@ LARGEST_PDU = 1 << 20
 _PIECE = 1 << 16
 _PROBE_S = 1.0
 _TRANSIENT = 0x02  # A-ASSOCIATE-RJ result, PS3.8 section 9.3.4
+_LONGEST_COMMENT, _MOST_ELEMENTS = 64, 8
+_WARNINGS = {
+    0xB000: "it changed elements of the object",
+    0xB006: "it left elements of the object out",
+    0xB007: "the object does not match its SOP class",
+}
 _SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 section C.5.6
 
 
@@ -150,7 +158,32 @@ class Peer:
         category = code_to_category(status)
         if category not in ("Success", "Warning", "Pending"):
             refused = NotAccepted if status == _SOP_CLASS_NOT_SUPPORTED else Rejected
-            raise refused(f"{self} answers with status 0x{status:04X} ({meaning(status)})", status)
+            refusal = refused(f"{self} answers with status 0x{status:04X} ({meaning(status)})", status)
+            refusal.comment = _comment(answer)
+            raise refusal
+
+    def warning(self, answer: Dataset) -> str | None:
+        """The warning with which an answer says that the object was stored (PS3.4 table B.2-1), with the elements that
+        it concerns (Offending Element, 0000,0901); None: there is none."""
+        status = int(answer.Status)
+        if code_to_category(status) != "Warning":
+            return None
+        tags = [f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in _offending(answer)]
+        about = f": {', '.join(tags)}" if tags else ""
+        return f"stored with warning 0x{status:04X} ({_WARNINGS.get(status, 'no success without a doubt')}{about})"
+
+
+def _comment(answer: Dataset) -> str:
+    """Error Comment (0000,0902): what can be printed of its 64 characters (LO)."""
+    words = text(answer, "ErrorComment")
+    return " ".join("".join(each if each.isprintable() else " " for each in words[:_LONGEST_COMMENT]).split())
+
+
+def _offending(answer: Dataset) -> list[int]:
+    """At most eight tags, which name no patient."""
+    found = answer.get("OffendingElement")
+    tags = found if isinstance(found, MultiValue) else [found]
+    return [int(tag) for tag in tags if isinstance(tag, int)][:_MOST_ELEMENTS]
 
 
 def _limit(event: evt.Event, timeout_s: float, pace: Pace | None) -> None:

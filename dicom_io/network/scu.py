@@ -111,8 +111,8 @@ class CStoreDestination:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def send(self, path: Path) -> None:
-        """Sends one file. On return the destination has stored it (status success or warning).
+    def send(self, path: Path) -> str | None:
+        """Sends one file. On return the destination has stored it; the warning with which it did, if there was one.
 
         Raises:
             Unreachable: no answer in time.
@@ -130,7 +130,7 @@ class CStoreDestination:
                 return self._send_over(association, path, content)
             except Unreachable:
                 pass  # the idle association broke: a new one may work
-        self._send_over(self._opened(content), path, content)
+        return self._send_over(self._opened(content), path, content)
 
     def open(self) -> None:
         """Opens the association in advance, to check that the peer accepts it.
@@ -154,7 +154,7 @@ class CStoreDestination:
         self._association = self._peer.associate(self._contexts(self._proposed))
         return self._association
 
-    def _send_over(self, association: Association, path: Path, content: Content) -> None:
+    def _send_over(self, association: Association, path: Path, content: Content) -> str | None:
         message = self._message(association, path, content)
         pace = SLOWEST_BYTES_PER_S if self._peer.pace is None else self._peer.pace.bytes_per_s
         association.dimse_timeout = self._peer.timeout_s + path.stat().st_size / min(pace, SLOWEST_BYTES_PER_S)
@@ -169,6 +169,7 @@ class CStoreDestination:
         except (AttributeError, ValueError) as error:
             raise Rejected("it cannot be sent: it cannot be written in the transfer syntax that was agreed") from error
         self._peer.must_not_fail(answer)
+        return self._peer.warning(answer)
 
     def _contexts(self, contents: Iterable[Content]) -> list[PresentationContext]:
         """Those of `_contexts`, and one for each preferred transfer syntax."""

@@ -43,8 +43,8 @@ its time-out: an urgent study waits for it. Sooner if as many objects wait as on
 class Transport(Protocol):
     """Sends objects to one destination, for example dicom_io.network.scu.CStoreDestination."""
 
-    def send(self, path: Path) -> None:
-        """Returns when the destination has stored the object.
+    def send(self, path: Path) -> str | None:
+        """Returns when the destination has stored the object; the warning with which it did, if there was one.
 
         Raises:
             Unreachable: no answer; sending other objects would fail too.
@@ -141,7 +141,7 @@ class Deliverer:
                 begun.add(delivery.study_id)
                 self._begin([one for one in due if one.study_id == delivery.study_id])
             try:
-                self.transport.send(delivery.path)
+                warning = self.transport.send(delivery.path)
             except Unreachable as error:
                 # Each of the others would wait for the same time-out.
                 failed += [each for unsent in self._due() for each in self._failed(unsent, error)]
@@ -153,7 +153,7 @@ class Deliverer:
                     raise
                 failed += self._failed(delivery, Rejected(f"it cannot be read here: {describe_fault(fault)}"))
             else:
-                self._sent(delivery)
+                self._sent(delivery, warning or "")
         return len(due)
 
     def _due(self, limit: int | None = None) -> list[_Due]:
@@ -209,7 +209,7 @@ class Deliverer:
             study = session.get_one(Study, due.study_id)
             enter_sent(session, study, self.recipient, _classes([due]), self.now(), why)
 
-    def _sent(self, due: _Due) -> None:
+    def _sent(self, due: _Due, warning: str) -> None:
         with self.sessions.begin() as session:
             self._audit(session, due)
             delivery = self._still_waiting(session, due)
@@ -218,11 +218,13 @@ class Deliverer:
             delivery.state = moved(delivery.state, DeliveryState.SENT)
             delivery.attempts += 1
             delivery.sent_at = self.now()
-            delivery.error = ""
+            delivery.error = warning
             delivery.transaction_uid = None
             if self.commitment is not None:
                 self.commitment.sent(delivery)
         log.info("study %d: delivery %d to %s: sent", due.study_id, due.delivery_id, self.name)
+        if warning:
+            log.warning("study %d: delivery %d to %s: %s", due.study_id, due.delivery_id, self.name, warning)
 
     def _failed(self, due: _Due, error: DestinationError) -> list[_Failed]:
         """Enters that an object was not sent; nothing if a person changed its delivery in the meantime."""
@@ -231,7 +233,7 @@ class Deliverer:
             if delivery is None:
                 return []
             delivery.attempts += 1
-            delivery.error = str(error)
+            delivery.error = error.with_comment
             again_at = None
             if not isinstance(error, NotAccepted):
                 again_at = next_try(self.policy, delivery.attempts, delivery.created_at, self.now())

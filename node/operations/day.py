@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from dicom_io.errors import ITS_WORDS
 from node.operations.studies import needing_a_person
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Result, Study
@@ -227,11 +228,18 @@ def destination_words(session: Session, names: Sequence[str], now: float) -> tup
                 waiting=count,
                 waits_since=since,
                 next_at=next_at,
-                error=session.scalar(select(Delivery.error).where(failed).order_by(Delivery.next_at).limit(1)) or "",
+                error=_without_its_words(
+                    session.scalar(select(Delivery.error).where(failed).order_by(Delivery.next_at).limit(1))
+                ),
                 given_up=dead.get(name, 0),
             )
         )
     return tuple(words)
+
+
+def _without_its_words(error: str | None) -> str:
+    """The error without the destination's own words, which may name a patient: this one goes into mails too."""
+    return (error or "").partition(ITS_WORDS)[0]
 
 
 def sender_words(session: Session, ae_titles: Sequence[str]) -> tuple[SenderWord, ...]:

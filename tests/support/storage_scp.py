@@ -20,7 +20,7 @@ class StorageScp:
     """
 
     def __init__(self) -> None:
-        self.answer: Callable[[evt.Event], int] = lambda _: 0x0000
+        self.answer: Callable[[evt.Event], int | Dataset] = lambda _: 0x0000
         self.stored: list[Dataset] = []
         self.associations = 0
         self.port = 0
@@ -47,7 +47,7 @@ class StorageScp:
         finally:
             server.shutdown()
 
-    def _store(self, event: evt.Event) -> int:
+    def _store(self, event: evt.Event) -> int | Dataset:
         status = self.answer(event)
         if status == 0x0000:
             self.stored.append(event.dataset)

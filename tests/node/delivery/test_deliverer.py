@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset
 from road import Road, changed
 from running import eventually
 from storage_scp import StorageScp
@@ -17,6 +18,7 @@ from dicom_io.results.profiles import PROFILES
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy
+from node.operations.day import destination_words
 from node.operations.retry import retry_study
 from node.store.states import DeliveryState
 from node.store.tables import Delivery
@@ -88,6 +90,42 @@ def test_a_destination_that_fails_is_one_line_of_the_log_for_each_try(
     (line,) = [record.getMessage() for record in caplog.records if record.name == "node.delivery.deliverer"]
     assert line.startswith("5 deliveries to pacs: not sent: PACS at 127.0.0.1:")
     assert line.endswith("(will be tried again)")
+
+
+def _answered(status: int, **elements: object) -> Dataset:
+    answer = Dataset()
+    answer.Status = status
+    for keyword, value in elements.items():
+        setattr(answer, keyword, value)
+    return answer
+
+
+def test_why_the_pacs_refuses_is_with_the_delivery_and_never_in_the_log_or_a_mail(
+    road: Road, caplog: pytest.LogCaptureFixture
+) -> None:
+    with StorageScp().listening() as pacs:
+        pacs.answer = lambda _: _answered(0xA900, ErrorComment="patient DOE^JANE is\x1b[31m not known here")
+        deliverer(road, pacs.port).deliver_due()
+    assert all(
+        delivery.error.endswith("; its words: patient DOE^JANE is[31m not known here") for delivery in road.deliveries()
+    )
+    with road.sessions.begin() as session:
+        (word,) = destination_words(session, ["pacs"], road.clock())
+    assert "0xA900" in word.error
+    assert "DOE" not in caplog.text + word.error
+
+
+def test_a_result_that_was_stored_with_a_warning_is_sent_and_says_so(
+    road: Road, caplog: pytest.LogCaptureFixture
+) -> None:
+    with StorageScp().listening() as pacs:
+        pacs.answer = lambda _: _answered(0xB000, OffendingElement=[0x00080060, 0x00100010], ErrorComment="DOE^JANE")
+        deliverer(road, pacs.port).deliver_due()
+    assert states(road) == {DeliveryState.SENT}
+    says = "stored with warning 0xB000 (it changed elements of the object: (0008,0060), (0010,0010))"
+    assert {delivery.error for delivery in road.deliveries()} == {says}
+    assert says in caplog.text
+    assert "DOE" not in caplog.text
 
 
 def test_a_result_refused_for_its_lifetime_is_dead_until_a_person_retries(road: Road) -> None:
