@@ -6,17 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import exists, func, select
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.orm import Session, contains_eager, object_session
 
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.profiles import ResultKind
 from models.types.mammogram import Laterality
+from node.audit.refused_callers import SHOWN_S, refused_callers
 from node.operations.disagreement import disagreement
 from node.store.states import DeliveryState, ImageOutcome, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Notice, Result, Study
 from node.store.urgency import Urgency
 
 DELIVERED = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
+
+
+_NO_SENDER = "is not among the senders"
+"""What scp.py says of a caller whose AE title is not known at its address."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,7 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery], notic
                 delivery.attempts,
                 delivery.next_at,
                 delivery.sent_at,
-                delivery.error,
+                delivery.error or _why_not_committed(delivery),
                 delivery.result.last_revision,
                 delivery.created_at,
             )
@@ -211,6 +216,19 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery], notic
         readings_purged_at=study.readings_purged_at,
         results_purged_at=study.results_purged_at,
         disagreement=disagreement(study.instances) if study.state is StudyState.QUARANTINED else "",
+    )
+
+
+def _why_not_committed(delivery: Delivery) -> str:
+    """Who was refused since the destination was asked: its report may come from an AE title that is no sender."""
+    session, asked_at = object_session(delivery), delivery.commitment_asked_at
+    if delivery.state is not DeliveryState.UNCOMMITTED or session is None or asked_at is None:
+        return ""
+    refused = [caller.says for caller in refused_callers(session, asked_at + SHOWN_S) if _NO_SENDER in caller.says]
+    if not refused:
+        return ""
+    return (
+        f"not committed yet; refused since it was asked: {refused[0]}. Enter it in [[senders]] if it brings the report"
     )
 
 

@@ -259,6 +259,19 @@ def test_status_before_the_first_run_reports_it(command, config):
     assert "mammo-node serve" in str(ran.exception)
 
 
+def test_a_report_from_an_ae_title_that_is_no_sender_is_named_where_the_commitment_is_waited_for(
+    command, config, a_study, sessions
+):
+    now = time.time()
+    asked = {"state": DeliveryState.UNCOMMITTED, "sent_at": now - 60, "commitment_asked_at": now - 60}
+    a_study(StudyState.REPORTED, delivery=asked)
+    assert ", not committed yet\n" in command("status", "1", "-c", config).output
+    with sessions.begin() as session:
+        count_refused(session, "192.0.2.9", "'ARCHIVE2' at 192.0.2.9 is not among the senders", 1, now)
+    output = command("status", "1", "-c", config).output
+    assert "not committed yet; refused since it was asked: 'ARCHIVE2' at 192.0.2.9 is not among the senders" in output
+
+
 def test_status_distinguishes_sent_from_committed_results(command, config, a_study):
     sent = {"state": DeliveryState.UNCOMMITTED, "sent_at": 86400.0, "transaction_uid": "2.25.1"}
     a_study(StudyState.REPORTED, delivery=sent)
