@@ -64,10 +64,10 @@ def why_not_compared(exam: ExamReading, bundle: BundleId) -> str:
     The exam's score is the highest of its images: with fewer views it is lower, and with further ones (magnified, of a
     part, without a stated side) higher. So only exams compare of which the four standard views and no others were read.
     """
-    if exam.malignancy is None:
-        return NOTHING_READ
     if any(image.reading.bundle != bundle for image in exam.images):
         return ANOTHER_BUNDLE
+    if exam.malignancy is None:
+        return NOTHING_READ
     views = [(image.laterality, image.view) if image.is_whole else None for image in exam.images]
     if not FOUR_VIEWS.issubset(views):
         return NOT_FOUR_VIEWS

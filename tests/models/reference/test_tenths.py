@@ -120,9 +120,12 @@ def test_an_exam_with_one_of_the_four_views_twice_is_ranked() -> None:
 
 
 def test_an_exam_with_an_image_read_by_another_bundle_has_no_tenth() -> None:
-    images = four_views(0.5)
-    images[1] = replace(images[1], reading=replace(images[1].reading, bundle=BundleId(BUNDLE.name, "2.0")))
+    other = BundleId(BUNDLE.name, "2.0")
+    images = [replace(image, reading=replace(image.reading, bundle=other)) for image in four_views(0.5)]
     assert ranked(exam(*images), reference([0.5] * 100)).tenth == ReferenceTenth(WARD, None, ANOTHER_BUNDLE)
+    mixed = exam(images[0], *four_views(0.5)[1:])
+    assert why_not_compared(mixed, BUNDLE) == ANOTHER_BUNDLE
+    assert ranked(mixed, reference([0.5] * 100)).tenth is None, "it has no score"
 
 
 def test_an_exam_without_a_score_has_no_entry_for_a_tenth() -> None:

@@ -253,7 +253,7 @@ def test_while_the_keys_cannot_be_used_nobody_is_let_in_and_check_says_why(
     assert association.is_rejected
     assert association.acceptor.primitive.result == 2, "transient: it may be tried again"
     assert f"the user of 'PACS' cannot be known: {file} {why}" in caplog.text
-    (result,) = [found for check in checks(of)[:2] if (found := check()).about == "user of sender PACS"]
+    result = next(found for check in checks(of) if (found := check()).about == "user of sender PACS")
     assert not result.ok
     assert why in result.says
 
