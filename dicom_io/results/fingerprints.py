@@ -27,6 +27,9 @@ from dicom_io.spacing import aspect_of, spacing_of
 from dicom_io.views import view_of
 from models.types.exam import ExamReading
 
+_ADDED = {"calibration_holds", "may_show_lesion"}
+"""Fields that readings of earlier releases do not have: at their defaults as before they were there."""
+
 
 def fingerprint(content_of: object, sources: Iterable[Dataset] = ()) -> str:
     """The digest of an object's content (readings and parts of them) and of the values that it copies from headers.
@@ -45,7 +48,7 @@ def exam_fingerprint(exam: ExamReading, sources: Mapping[str, Dataset]) -> str:
         sources: the header of each instance of the study, by SOP Instance UID.
     """
     # Without these as before they were there: an upgrade gives unchanged objects no new UID.
-    added = ("tenth", "withheld")
+    added = ("tenth", "withheld", "withdrawn")
     values = [value for field in fields(exam) if (value := getattr(exam, field.name)) or field.name not in added]
     images = sorted(
         [*(image.sop_instance_uid for image in exam.images), *(image.sop_instance_uid for image in exam.unread)]
@@ -75,7 +78,12 @@ def taken_over(source: Dataset) -> object:
 def _plain(value: object) -> object:
     """What `json.dumps` takes, in which every bit of the value shows."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value) if field.name != "seconds"}
+        return {
+            field.name: _plain(part)
+            for field in fields(value)
+            for part in [getattr(value, field.name)]
+            if field.name != "seconds" and not (field.name in _ADDED and part == field.default)
+        }
     if isinstance(value, np.ndarray):
         return [str(value.dtype), list(value.shape), hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
     if isinstance(value, Decimal):

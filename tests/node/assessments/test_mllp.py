@@ -158,7 +158,7 @@ def test_an_internal_error_is_answered_and_its_message_is_not_logged(
     def fails(_: object) -> bytes:
         raise RuntimeError("PID|1||SECRET")
 
-    monkeypatch.setattr(Hl7Intake, "_entered", lambda self, message: fails(message))
+    monkeypatch.setattr(Hl7Intake, "_entered", lambda self, *message: fails(message))
     assert b"MSA|AE" in intake.answer(oru("BI-RADS 2"), "127.0.0.1")
     assert "RuntimeError" in caplog.text
     assert "SECRET" not in caplog.text
