@@ -176,6 +176,10 @@ def test_an_assessment_by_hl7_sr_or_csv_gives_a_revision_that_compares_models_an
     assert "(by SR): 4" in texts(fourth)
 
 
+ANOTHER_ORDER = "OBR|1|P9||MAMMO^Mammography|||20260301110000||||||||||||||||||F|||||||7^Rita^Radiologist"
+"""What is refused about an order or study that has categories withdraws them."""
+
+
 def test_assessments_of_a_machine_or_malformed_are_kept_and_not_used(
     exam: Exam, reading_node: RunningNode, hl7_port: int, tmp_path: Path
 ) -> None:
@@ -189,7 +193,7 @@ def test_assessments_of_a_machine_or_malformed_are_kept_and_not_used(
     exam.send(*sorted(tmp_path.glob("*.dcm")))
     with MLLPClient("127.0.0.1", hl7_port) as client:
         assert b"MSA|AE|M9|its BI-RADS category is a range" in client.send_message(
-            oru("BI-RADS 2-3", control_id="M9", study="2.25.1")  # about this one it would withdraw what it has
+            oru("BI-RADS 2-3", control_id="M9", study="2.25.1", obr=ANOTHER_ORDER)
         )
         assert b"MSA|AE" in client.send_message(b"no HL7 at all")
         assert b"MSA|AR" in client.send_message(oru("BI-RADS 5", msh="MSH|^~\\&|RIS||||||ADT^A08|M1|P|2.5"))
