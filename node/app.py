@@ -50,12 +50,13 @@ from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.intake.refused_instances import RefusedInstances
 from node.intake.sender_limits import SenderLimits
+from node.life import begin_to_live, stay_alive
 from node.liveness import Signs
 from node.mail.digest import Digest
 from node.operations.descriptors import associations_for, raise_limit
 from node.operations.tracing import Traces
 from node.operations.webhooks import webhook_peer
-from node.parts import EVERYTHING, WORKERS, Part, life_of, process_name, worker_name
+from node.parts import EVERYTHING, WORKERS, Part, process_name, worker_name
 from node.peers import (
     callers,
     commitment_request,
@@ -73,12 +74,11 @@ from node.retention.clock_doubt import ClockDoubt, quiet_for_days
 from node.retention.purge import Purge
 from node.routing import route
 from node.service import Loop, Service, Tick
-from node.store.advisory import AT_WORK, lock_in_transaction
+from node.store.advisory import lock_in_transaction
 from node.store.clock import ClockWatch, follow, resume, steady
-from node.store.database import QueueUnusable, Sessions, must_be_current, open_database, read_only, sessions_of
+from node.store.database import Sessions, open_database, read_only, sessions_of
 from node.store.database_clock import NodeClock, node_clock
 from node.store.events import StudyEvent, Subscriber, left_behind, notices_wait, subscribe
-from node.store.faults import RAISED_AS, is_passing
 from node.store.installation import belongs_here, identity_of
 from node.store.locks import TICKS, Locks
 from node.studies.closing import close_complete
@@ -96,7 +96,6 @@ ASKING_EVERY_S = 10.0
 REJECTING_EVERY_S = 30.0
 MAILING_EVERY_S = 60.0
 TRACING_EVERY_S = 20.0
-LIVING_EVERY_S = 1.0
 ENDED_EVERY_S = 5.0
 RECORDING_EVERY_S = 5.0
 """Images of a study that come within this time are one line of the audit trail."""
@@ -160,7 +159,7 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING, sign
     with sessions.begin() as session:
         belongs_here(session, process.device.identity, settings.data_dir)
     if name:
-        _begin_to_live(process)
+        begin_to_live(process.locks)
         log.info("among the processes of the node this one is %s", name)
     _clean_up(process)
     commitments = {to.name: _commitment(to, process) for to in committing(settings)}
@@ -227,7 +226,7 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
     settings, parts = process.settings, process.parts
     loops = []
     if process.name:
-        loops.append(Loop("the life of this process", partial(_stay_known, process)))
+        loops.append(Loop("the life of this process", partial(stay_alive, process.locks)))
         loops.append(Loop("the database's clock", process.now.follow))
     if Part.READ in parts:
         worker = process.worker(Part.READ)
@@ -250,34 +249,6 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
     if Part.WEB in parts and settings.web.port is not None:
         loops.append(Loop("web page", WebSupervisor(run_web, (settings,), steady).run))
     return loops
-
-
-def _begin_to_live(process: _Process) -> None:
-    """Takes the locks by which others see that this process has not ended, and that no newer version may change the
-    schema.
-
-    Raises:
-        QueueUnusable: one has changed it, or does so now.
-        DBAPIError: the database does not answer.
-    """
-    if not (process.locks.take(life_of(process.name)) and process.locks.share(AT_WORK)):
-        raise QueueUnusable("The queue is being brought up to date by another mammo-node: start again when it is done.")
-    must_be_current(process.sessions.kw["bind"])
-
-
-def _stay_known(process: _Process, stop: threading.Event) -> None:
-    """Keeps these locks, also after the database was away."""
-    while not stop.wait(LIVING_EVERY_S):
-        if process.locks.never_lost(life_of(process.name)):
-            continue
-        try:
-            _begin_to_live(process)
-        except QueueUnusable as error:
-            log.error("this process may not go on: %s", error)
-            raise
-        except RAISED_AS as fault:
-            if not is_passing(fault):
-                raise
 
 
 def _reporter(process: _Process, bundle: Bundle) -> Reporter:

@@ -73,7 +73,7 @@ class Signs:
         self._notify("WATCHDOG=1")
         if self._file is not None:
             part = self._file.with_name(f"{self._file.name}.part")
-            part.write_text(f"{time.clock_gettime(time.CLOCK_BOOTTIME):.0f}\n", encoding="ascii")
+            part.write_text(f"{time.clock_gettime(time.CLOCK_BOOTTIME)}\n", encoding="ascii")
             part.replace(self._file)
 
     def stopping(self) -> None:

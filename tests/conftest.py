@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from phantoms import WrittenPhantoms, write_phantoms
 from ports import held_port, silent_server
 from postgresql import PostgreSQL, debian_postgresql
+from running import RunningNode
 from small_bundles import shipped_bundle_with
 from small_studies import small_studies
 
@@ -37,6 +38,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--orthanc-dicom-port", type=int, default=4242)
     group.addoption("--orthanc-ae-title", default="ORTHANC")
     group.addoption("--node-host", default="127.0.0.1", help="this machine's address, as that Orthanc sees it")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failed test shows the end of the log of each node that it had started."""
+    report = yield
+    if report.failed:
+        for name, node in getattr(item, "funcargs", {}).items():
+            if isinstance(node, RunningNode) and node.log.exists():
+                report.sections.append((f"log of {name}", node.log.read_text(errors="replace")[-4000:]))
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

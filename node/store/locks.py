@@ -50,7 +50,7 @@ class Locks:
         server only reads now: another may be the primary, and give the same locks to others.
 
         Raises:
-            DBAPIError, NoTurn: the database does not answer.
+            DBAPIError, NoTurn: the database does not answer, or only reads.
         """
         if not self.are_shared:
             return True
@@ -67,7 +67,7 @@ class Locks:
         it alone.
 
         Raises:
-            DBAPIError, NoTurn: the database does not answer.
+            DBAPIError, NoTurn: the database does not answer, or only reads.
         """
         if not self.are_shared:
             return True
@@ -141,7 +141,12 @@ class Locks:
             self._turn.release()
 
     def _ask(self, question: ColumnElement[bool]) -> bool:
-        """The answer; False, and no lock is held any more, where the server only reads."""
+        """The answer. Where it raises, no lock is held any more.
+
+        Raises:
+            DBAPIError: the database does not answer.
+            NoTurn: the server only reads.
+        """
         try:
             if self._connection is None:
                 self._connection = _connected(_engine(self.sessions), self.name)
@@ -152,7 +157,7 @@ class Locks:
             raise
         if only_reads == "on":
             self.close()
-            return False
+            raise NoTurn("the database only reads")
         return bool(answer)
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import held_reports
 import pytest
 from killed_nodes import SETTINGS, Pacs, all_sent, running, send
 from pydicom.uid import Comprehensive3DSRStorage
@@ -35,7 +36,11 @@ def pacs() -> Iterator[Pacs]:
 def node(tmp_path: Path, eager_bundle: Path, pacs: Pacs, request: pytest.FixtureRequest) -> Iterator[RunningNode]:
     """Its queue is in SQLite; in PostgreSQL for tests that ask for it too."""
     url = request.getfixturevalue("postgresql").fresh() if getattr(request, "param", None) == "postgresql" else None
-    node = RunningNode(tmp_path / "node", SETTINGS.format(bundle=eager_bundle, port=pacs.port), database_url=url)
+    settings = SETTINGS.format(bundle=eager_bundle, port=pacs.port, quiet_s=5)
+    holds = {held_reports.HOLD: str(tmp_path / "hold"), held_reports.HELD: str(tmp_path / "held")}
+    node = RunningNode(
+        tmp_path / "node", settings, database_url=url, script=Path(held_reports.__file__), environment=holds
+    )
     node.start()
     yield node
     node.end()
@@ -44,22 +49,22 @@ def node(tmp_path: Path, eager_bundle: Path, pacs: Pacs, request: pytest.Fixture
 in_each_database = pytest.mark.parametrize("node", ["sqlite", "postgresql"], indirect=True)
 
 
-def kill_while(node: RunningNode, kind: JobKind) -> None:
-    """SIGKILL while a job of this kind is certain to run: the node is stopped (SIGSTOP) before the queue is read."""
+def kill_while_it_reads(node: RunningNode) -> None:
+    """SIGKILL while an image is certain to be read: the node is stopped (SIGSTOP) before the queue is read."""
     process = node.process_id
 
     def caught() -> bool:
-        if not running(node, kind):
+        if not running(node, JobKind.READ_IMAGE):
             return False
         os.kill(process, signal.SIGSTOP)
-        if running(node, kind):
+        if running(node, JobKind.READ_IMAGE):
             return True
         os.kill(process, signal.SIGCONT)
         return False
 
-    eventually(f"a {kind} job is running", caught, every_s=0.002)
+    eventually("an image is being read", caught, every_s=0.002)
     node.kill()
-    assert running(node, kind)
+    assert running(node, JobKind.READ_IMAGE)
 
 
 def results(node: RunningNode) -> set[str]:
@@ -77,16 +82,28 @@ def assert_reported_once(node: RunningNode, pacs: Pacs, images: int) -> None:
 
 
 @in_each_database
-@pytest.mark.parametrize("kind", [JobKind.READ_IMAGE, JobKind.REPORT])
-def test_a_study_killed_mid_read_or_mid_report_is_reported_once(
-    node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy, kind: JobKind
-) -> None:
+def test_a_study_killed_mid_read_is_reported_once(node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy) -> None:
     send(node, *mammogram_study.files[:2])
-    kill_while(node, kind)
+    kill_while_it_reads(node)
     assert pacs.stored == []
     node.start()
     assert_reported_once(node, pacs, images=2)
-    assert len(pacs.of(Comprehensive3DSRStorage)) == 1
+    assert len(pacs.stored) == len(results(node)), "each object was sent once"
+
+
+@in_each_database
+def test_a_study_killed_when_some_of_its_results_are_written_is_reported_once(
+    node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy, tmp_path: Path
+) -> None:
+    (tmp_path / "hold").touch()
+    send(node, *mammogram_study.files[:2])
+    eventually("a result is written", (tmp_path / "held").exists)
+    node.kill()
+    assert running(node, JobKind.REPORT)
+    assert (pacs.stored, results(node)) == ([], set())
+    (tmp_path / "hold").unlink()
+    node.start()
+    assert_reported_once(node, pacs, images=2)
     assert len(pacs.stored) == len(results(node)), "each object was sent once"
 
 

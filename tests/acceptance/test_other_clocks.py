@@ -44,7 +44,7 @@ def test_a_machine_with_another_time_closes_no_study_early_and_reads_no_image_tw
     tmp_path: Path, eager_bundle: Path, pacs: Pacs, postgresql, mammogram_study: DemoStudy, minutes: int
 ):
     url, data_dir = postgresql.fresh(), tmp_path / "data"
-    settings = SETTINGS.format(bundle=eager_bundle, port=pacs.port).replace("\nquiet_s = 1\n", "\nquiet_s = 60\n")
+    settings = SETTINGS.format(bundle=eager_bundle, port=pacs.port, quiet_s=60)
     right = RunningNode(tmp_path / "right", settings, None, url, data_dir, "receive,read,deliver")
     wrong = RunningNode(tmp_path / "wrong", settings, None, url, data_dir, "read,report", wrong_by(minutes))
 

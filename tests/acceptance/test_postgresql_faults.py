@@ -37,7 +37,7 @@ def pacs() -> Iterator[Pacs]:
 
 @pytest.fixture
 def node(tmp_path: Path, eager_bundle: Path, pacs: Pacs, server: PostgreSQL) -> Iterator[RunningNode]:
-    settings = SETTINGS.format(bundle=eager_bundle, port=pacs.port)
+    settings = SETTINGS.format(bundle=eager_bundle, port=pacs.port, quiet_s=5)
     node = RunningNode(tmp_path / "node", settings, database_url=server.fresh())
     node.start()
     yield node

@@ -50,7 +50,7 @@ def processes(
     """
     data_dir = folder / "data"
     queue = url or f"sqlite:///{data_dir / 'queue.sqlite'}"
-    settings = SETTINGS.format(bundle=bundle, port=pacs.port)
+    settings = SETTINGS.format(bundle=bundle, port=pacs.port, quiet_s=60)
     with ExitStack() as started:
         nodes = []
         for number, part in enumerate(parts, start=first):

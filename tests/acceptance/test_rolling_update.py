@@ -41,7 +41,7 @@ def older_queue(url: str) -> str:
 @pytest.fixture
 def node(tmp_path: Path, eager_bundle: Path, postgresql: PostgreSQL) -> Iterator[RunningNode]:
     """A part of a node, with its queue in PostgreSQL."""
-    settings = SETTINGS.format(bundle=eager_bundle, port=1)
+    settings = SETTINGS.format(bundle=eager_bundle, port=1, quiet_s=1)
     node = RunningNode(tmp_path / "node", settings, database_url=postgresql.fresh(), only="receive")
     node.start()
     yield node
@@ -88,7 +88,7 @@ def test_a_process_that_lost_its_connection_while_a_newer_version_changed_the_ta
 
 
 def test_with_sqlite_it_waits_for_the_older_parts_too(tmp_path: Path, eager_bundle: Path):
-    settings = SETTINGS.format(bundle=eager_bundle, port=1)
+    settings = SETTINGS.format(bundle=eager_bundle, port=1, quiet_s=1)
     node = RunningNode(tmp_path / "node", settings, only="receive")
     node.data_dir.mkdir(mode=0o700)
     url = older_queue(node.database_url)

@@ -11,6 +11,7 @@ import pytest
 from clock import Clock
 from postgresql import PostgreSQL
 from road import Road
+from running import eventually
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
@@ -72,6 +73,7 @@ def test_a_process_has_ended_when_its_lock_is_free_for_ten_seconds_and_not_when_
     assert not ended.has("NODE/reader@b-1")
     clock.seconds = started + 60
     other.close()
+    eventually("the server has closed the connection", lambda: leader.is_free(life_of("b-1")), 60)
     assert not ended.has("NODE/reader@b-1"), "free for the first time since"
     clock.seconds += 9
     assert not ended.has("NODE/reader@b-1")

@@ -23,7 +23,7 @@ SETTINGS = """
 ae_title = "TEST"
 [closing]
 four_views_quiet_s = 1
-quiet_s = 1
+quiet_s = {quiet_s}
 [reader]
 bundle = "{bundle}"
 [[destinations]]

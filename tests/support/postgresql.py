@@ -77,7 +77,8 @@ class PostgreSQL:
 
     @contextmanager
     def only_reading(self) -> Iterator[None]:
-        """It takes no writes meanwhile, as a primary that was demoted; connections stay open."""
+        """It takes no writes meanwhile, as a primary that was demoted; connections stay open, and notice it within a
+        moment."""
         self._set_and_reload("SET default_transaction_read_only = on")
         try:
             yield

@@ -27,7 +27,7 @@ ae_title = "PACS"
 host = "127.0.0.1"
 [closing]
 four_views_quiet_s = 1
-quiet_s = 2
+quiet_s = 60
 [reader]
 executor = "ray"
 bundle = "{bundle}"

@@ -264,7 +264,7 @@ def test_the_way_is_gone_with_the_keyboard_alone(shown: WebPage, browser: Browse
     keys.press("Tab")
     hand.waits_for_focus("Skip to the content")
     keys.press("Enter")
-    hand.page.wait_for_function("document.activeElement.id === 'content'")
+    hand.page.wait_for_function("() => document.activeElement.id === 'content'")
     hand.go("/")
     hand.tab_to("Studies")
     keys.press("Enter")
