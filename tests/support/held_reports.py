@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+from dicom_io.durable import write_durably
 from node.reporting import reporter
 
 HOLD, HELD = "HOLD_REPORTS_WHILE_THERE", "REPORTS_ARE_HELD"
@@ -20,8 +21,7 @@ def write_and_hold(path: Path, content: bytes) -> None:
         threading.Event().wait()
 
 
-write_durably = reporter.write_durably
-reporter.write_durably = write_and_hold
+vars(reporter)["write_durably"] = write_and_hold
 
 if __name__ == "__main__":
     from node.cli.main import main
