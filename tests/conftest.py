@@ -40,6 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--node-host", default="127.0.0.1", help="this machine's address, as that Orthanc sees it")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: of several processes that share the files, none is left alone with one at the
+    end (with pytest-xdist: --no-loadscope-reorder)."""
+    long = {item.path for item in items if any(item.iter_markers("acceptance")) or any(item.iter_markers("slow"))}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test shows the end of the log of each node that it had started."""

