@@ -18,7 +18,10 @@ from where the numbers are:
 - Attenuation: from half of hydroxyapatite's, for salts with tissue between them, to about solid hydroxyapatite's at
   20 keV (2.1 per mm: NIST's coefficients by weight of its elements, at 3.2 g/cm³).
 
-The distributions were committed before a detector was trained on them. Do not tune them to its results.
+The distributions of this module were committed before a detector was trained on them. Do not tune them to its results.
+The contrast in units of the noise (`models.phantom.insertion`) was defined anew twice since then, the second time after
+the sensitivity on the test patients had been seen (0.45; docs/phantoms.md): test figures of simulated clusters are not
+held out in the strict sense.
 """
 
 from __future__ import annotations
