@@ -98,7 +98,7 @@ def test_while_postgresql_hangs_senders_are_refused_and_a_stop_ends_the_node(
         assert "A701" in str(refusal).upper()
         began = time.monotonic()
         assert node.stop() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20, "it does not wait for the database as long as statements do"
     node.start()
     assert answers(node, *mammogram_study.files[2:]) == [None, None]
     eventually("everything is reported and sent", lambda: all_sent(node))

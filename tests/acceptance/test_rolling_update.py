@@ -58,7 +58,7 @@ def test_with_postgresql_it_waits_for_the_older_processes_and_names_them(postgre
     assert schema(url) == OLDER
     older.close()
     engine.dispose()
-    eventually("the server knows that it has ended", lambda: migrated(url), 10)
+    eventually("the server knows that it has ended", lambda: migrated(url))
     assert schema(url) > OLDER
 
 

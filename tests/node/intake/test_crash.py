@@ -133,7 +133,7 @@ def test_the_same_new_image_from_two_senders_is_stored_once(listening_node, mamm
 
     def send() -> None:
         with listening_node.association((MAMMOGRAPHY, "1.2.840.10008.1.2.1")) as association:
-            both.wait(30)
+            both.wait(120)
             answers.append(association.send_c_store(mammogram()).Status)
 
     senders = [threading.Thread(target=send) for _ in range(2)]

@@ -87,7 +87,7 @@ def test_who_holds_a_lock_of_a_server_that_only_reads_has_it_no_more(
     locks = Locks(sessions)
     assert locks.take("ticks")
     with postgresql.only_reading():
-        eventually("the session has read the new settings", lambda: not locks.still_held("ticks"), 10)
+        eventually("the session has read the new settings", lambda: not locks.still_held("ticks"))
         assert not locks.never_lost("ticks")
         with pytest.raises(DBAPIError, match="read-only"):
             locks.is_free("another")
@@ -117,7 +117,7 @@ def test_of_several_hosts_the_one_that_writes_is_found_after_a_failover(postgres
 
         assert server_that_writes() == postgresql.port
         with postgresql.only_reading():
-            eventually("the session has read the new settings", lambda: refuses_writes(sessions), 10)
+            eventually("the session has read the new settings", lambda: refuses_writes(sessions))
             assert server_that_writes() == other.port
         sessions.kw["bind"].dispose()
 
