@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,20 @@ def test_the_settings_in_the_manifests_can_be_used_by_several_processes_of_a_par
     assert loaded.database.startswith("postgresql")
     mounts = [mount for each in DEPLOYMENTS.values() for mount in the_node(each)["volumeMounts"]]
     assert {mount["mountPath"] for mount in mounts if mount["name"] == "data"} == {str(loaded.data_dir)}
-    senders = [sender.ae_title for sender in loaded.senders]
+    assert "sslmode=verify-full" in loaded.database
+    senders = {sender.ae_title: sender.host for sender in loaded.senders}
     assert loaded.receiver.ae_title in senders, "the part web stores from its pod"
+    # RFC 5737: for examples. Manifests that were not edited let nobody in.
+    examples = ip_network("192.0.2.0/24")
+    assert all(ip_network(host).subnet_of(examples) for host in senders.values())
+
+
+def test_dicom_comes_only_from_senders_and_from_the_nodes_own_pods():
+    policies = {it["metadata"]["name"]: it["spec"] for it in MANIFESTS.values() if it["kind"] == "NetworkPolicy"}
+    assert "ingress" not in policies["mammo-node"], "by default nothing comes in"
+    (rule,) = policies["mammo-node-receive"]["ingress"]
+    own = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "mammo-node"}}}
+    assert rule["from"] == [{"ipBlock": {"cidr": "192.0.2.10/32"}}, own]
 
 
 def test_the_image_has_the_driver_of_the_database_that_the_manifests_use():
