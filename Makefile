@@ -14,8 +14,6 @@ OHIF_SHA512 := d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac0
 # Programs that start a hundred times compile their libraries once (some containers turn that off).
 unexport PYTHONDONTWRITEBYTECODE
 
-SBOM := $(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON
-
 .PHONY: sbom help setup demo check test fuzz soak viewer oidc-provider lock bench bench-quick
 
 help:
@@ -29,7 +27,7 @@ help:
 	@echo "make bench  measure receiving, reading, latency and an idle node, against benchmarks/baseline.json"
 	@echo "make bench-quick  the same in short: five minutes on a quiet machine"
 	@echo "make fuzz   feed the readers with damaged inputs, 50,000 for each, and print what came of it (hours)"
-	@echo "make sbom   write sbom.json: what is installed, with versions and hashes (CycloneDX), for a release"
+	@echo "make sbom   write sbom.json: what is installed, with versions, hashes and licences (CycloneDX), for a release"
 	@echo "make lock   pin the newest requirements that pyproject.toml allows"
 
 setup: $(READY)
@@ -81,7 +79,7 @@ bench-quick: setup
 	$(BIN)/python benchmarks/all.py --quick --against benchmarks/baseline.json
 
 sbom: setup
-	$(SBOM) -o sbom.json
+	$(BIN)/python compose/sbom.py sbom.json
 
 lock: $(BIN)/uv
 	$(COMPILE) --extra postgresql --extra s3 pyproject.toml -o requirements.txt
