@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from itertools import permutations
 
 from pydicom import DataElement, Dataset
 from pydicom.multival import MultiValue
@@ -14,7 +16,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from dicom_io.attributes import text
-from dicom_io.deidentification.attributes import CODING_SCHEMES, EDITION, EQUIPMENT, Fate, fate_of
+from dicom_io.deidentification.attributes import CODING_SCHEMES, EDITION, EQUIPMENT, PIXELS, Fate, fate_of
 from dicom_io.errors import NotReadable
 
 _DUMMIES: Mapping[str, object] = {
@@ -23,9 +25,21 @@ _DUMMIES: Mapping[str, object] = {
 }  # fmt: skip
 """By VR; of texts `_TEXT`, of binary numbers 0."""
 _TEXT = "REMOVED"
+_SAY_NOTHING = frozenset((_TEXT, "0", *(value for value in _DUMMIES.values() if isinstance(value, str))))
+"""The values that are written in place of others."""
 _TEXTS = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT")
 _SHORTEST = 3
 """Letters or digits of an identifier that is looked for in the texts that stay."""
+_LONG = 5
+"""Letters or digits of an ID that is looked for inside of words and in numbers too. A shorter one is there by chance:
+"512" is also a number of rows, and "102" is in the code "R-102D6"."""
+_CODE_STRING = re.compile(r"[A-Z0-9_ ]{0,16}")
+"""What the VR CS allows (PS3.5 section 6.2)."""
+_CODES = frozenset({"CodeValue", "LongCodeValue", "URNCodeValue", "CodingSchemeDesignator", "CodingSchemeVersion"})
+_WORD = re.compile(r"[^\W_]+")
+_LETTERS_OR_DIGITS = re.compile(r"[^\W\d_]+|\d+")
+_DIGITS = 64
+_NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"})
 
 
 @dataclass(frozen=True)
@@ -48,8 +62,9 @@ class Identity:
     """What leads to the patient, or to people who are named, in a data set: looked for in what stays.
 
     Attributes:
-        ids: IDs, accession numbers, birth dates and so on, in lower case.
-        names: the parts of each name, in lower case.
+        ids: IDs, accession numbers, birth dates and so on: their letters and digits alone, in lower case. The longer
+            runs of digits in them are IDs too, with and without leading zeros.
+        names: the words of each name, in lower case.
         uids: all but those of the standard.
     """
 
@@ -57,16 +72,28 @@ class Identity:
     names: frozenset[frozenset[str]]
     uids: frozenset[str]
 
-    def is_in(self, value: str, *, is_equipment: bool) -> bool:
-        """Whether a text holds a UID, an ID or a part of a name as one of its words. A text that names equipment may
-        have one part of a name (the manufacturer of a patient called Siemens), but neither a whole name of several
-        parts nor two longer parts of one."""
-        words = set(_words(value))
-        if self.ids & words or any(uid in value for uid in self.uids):
+    def is_in(self, value: str, *, is_equipment: bool, is_code: bool) -> bool:
+        """Whether a text holds a UID, a longer ID in any place, or a shorter ID or a part of a name as one of its
+        words. A text that names equipment may have one part of a name (the manufacturer of a patient called Siemens),
+        but neither a whole name of several parts nor two longer parts of one. In names of equipment and in codes a word
+        does not end between a letter and a digit for a shorter ID."""
+        lower = value.lower()
+        together, words = _together(lower), _words(lower)
+        whole_words = frozenset(_WORD.findall(lower))
+        short_in = whole_words if is_equipment or is_code else words | whole_words
+        if any(each in together if len(each) >= _LONG else each in short_in for each in self.ids):
             return True
-        if not is_equipment:
-            return any(_longer(parts & words) for parts in self.names)
-        return any(len(parts) > 1 and (parts <= words or len(_longer(parts & words)) > 1) for parts in self.names)
+        if any(uid in value for uid in self.uids):
+            return True
+        return any(_is_named(parts, words, together, one_is_enough=not is_equipment) for parts in self.names)
+
+    def is_in_number(self, value: str) -> bool:
+        """Whether a number is a longer ID, or holds one in the digits before its point. Behind the point an ID is all
+        the digits: it would be there by chance else."""
+        whole, _, fraction = value.strip().lstrip("+-").partition(".")
+        texts = {whole, _as_whole_number(value)}
+        longer = [each for each in self.ids if len(each) >= _LONG]
+        return any(each == fraction or any(each in text for text in texts) for each in longer)
 
 
 def identity_in(dataset: Dataset) -> Identity:
@@ -76,9 +103,12 @@ def identity_in(dataset: Dataset) -> Identity:
         values = _values(element)
         if element.VR == "PN":
             # A name may be written in several alphabets, with = between them (PS3.5 section 6.2.1.1).
-            names.update(_parts(name) for value in values for name in value.split("="))
+            for name in (name for value in values for name in value.split("=")):
+                names.add(frozenset(word for word in _words(name.lower()) if not word.isdecimal()))
+                ids.update(_long_numbers(name))
         elif element.keyword in _IDENTIFIERS:
-            ids.update(value.lower() for value in values)
+            ids.update(_together(value.lower()) for value in values)
+            ids.update(number for value in values for number in _long_numbers(value))
         elif element.VR == "UI":
             uids.update(value for value in values if not _is_of_the_standard(value))
     return Identity(_longer(ids), frozenset(names), frozenset(uids))
@@ -95,13 +125,13 @@ def cleaned(dataset: Dataset, how: Anonymity, rows: Mapping[BaseTag, Fate]) -> D
         NotReadable: an attribute cannot be read, has no dummy value, or still holds something of the identity.
     """
     try:
-        identity = identity_in(dataset)
         clean = _cleaned(dataset, how.other_uid, rows)
+        found = next(_left(clean, identity_in(dataset)), None)
     except NotReadable:
         raise
     except Exception as cause:  # a malformed value can raise anything in pydicom
         raise NotReadable("The header has a value that cannot be read.") from cause
-    if found := next(_left(clean, identity), None):
+    if found is not None:
         raise NotReadable(f"{found} still holds a name, an ID or a UID of the original.")
     clean.PatientID = how.patient
     clean.PatientIdentityRemoved = "YES"
@@ -148,6 +178,9 @@ def _element(
         return DataElement(element.tag, "SQ", items)
     if element.VR == "UI":
         return DataElement(element.tag, "UI", _others(element, other_uid))
+    if element.VR == "CS" and not all(map(_CODE_STRING.fullmatch, _values(element))):
+        allowed = [value if _CODE_STRING.fullmatch(value) else _TEXT for value in _values(element)]
+        return DataElement(element.tag, "CS", allowed)
     return element
 
 
@@ -174,18 +207,34 @@ def _is_of_the_standard(uid: str) -> bool:
 
 
 def _left(clean: Dataset, identity: Identity) -> Iterator[str]:
-    """The keywords of attributes in which something of the identity is left."""
+    """The keywords of attributes in which something of the identity is left. Pixels are not looked at, and a value that
+    is written in place of another says nothing."""
     for element in _elements(clean):
-        if element.VR == "UI" and identity.uids & set(_values(element)):
+        if element.VR == "SQ" or element.keyword in PIXELS:
+            continue
+        values = [value for value in _values(element) if value not in _SAY_NOTHING]
+        if any(_is_left(element, value, identity) for value in values):
             yield element.keyword
-        elif element.VR in _TEXTS:
-            is_equipment = element.keyword in EQUIPMENT
-            if any(identity.is_in(value, is_equipment=is_equipment) for value in _values(element)):
-                yield element.keyword
 
 
-def _parts(name: str) -> frozenset[str]:
-    return frozenset(filter(None, re.split(r"[\s^=,.]+", name.lower())))
+def _is_left(element: DataElement, value: str, identity: Identity) -> bool:
+    if element.VR == "UI":
+        return value in identity.uids
+    if element.VR == "AT":
+        return _together(value.lower()) in identity.ids
+    if element.VR in _NUMBERS:
+        return identity.is_in_number(value)
+    return identity.is_in(value, is_equipment=element.keyword in EQUIPMENT, is_code=element.keyword in _CODES)
+
+
+def _is_named(parts: frozenset[str], words: frozenset[str], together: str, *, one_is_enough: bool) -> bool:
+    """Whether a text names a person: by all parts of a name, two longer ones, or one where that is enough."""
+    longer = _longer(parts)
+    if len(longer & words) > (0 if one_is_enough else 1):
+        return True
+    if len(parts) > 1 and sum(map(len, parts)) > _SHORTEST and parts <= words:
+        return True
+    return any(f"{one}{other}" in together for one, other in permutations(longer, 2))
 
 
 def _longer(texts: Iterable[str]) -> frozenset[str]:
@@ -193,10 +242,31 @@ def _longer(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(text for text in texts if len(text) >= _SHORTEST)
 
 
-def _words(value: str) -> Iterator[str]:
-    """A text and its words, in lower case."""
-    yield value.lower()
-    yield from re.split(r"[\s^=,.;:/\\()]+", value.lower())
+def _words(value: str) -> frozenset[str]:
+    """Its runs of letters and its runs of digits."""
+    return frozenset(_LETTERS_OR_DIGITS.findall(value))
+
+
+def _together(value: str) -> str:
+    """Its letters and digits alone."""
+    return "".join(_WORD.findall(value))
+
+
+def _long_numbers(value: str) -> Iterator[str]:
+    for digits in re.findall(r"\d+", value):
+        yield from (each for each in (digits, digits.lstrip("0")) if len(each) >= _LONG)
+
+
+def _as_whole_number(value: str) -> str:
+    """A number that is written in another way (4.711E6, 4711000.0) as digits; "": it is no whole number."""
+    try:
+        number = abs(Decimal(value.strip()))
+    except InvalidOperation:
+        return ""
+    # More digits than any ID, and than fit into a value of DS.
+    if not number.is_finite() or number.adjusted() > _DIGITS or number != number.to_integral_value():
+        return ""
+    return f"{number:.0f}"
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:

@@ -164,6 +164,102 @@ def test_a_file_whose_identity_is_in_an_attribute_that_stays_is_refused_with_its
     assert cleaned(dataset, HOW, ROWS).PatientID == "PSEUDONYM"
 
 
+IDS = st.one_of(
+    st.from_regex(r"[0-9]{5,12}", fullmatch=True).filter(lambda digits: len(digits.lstrip("0")) >= 5),
+    st.from_regex(r"[A-Z]{1,3}-?[1-9][0-9]{4,7}", fullmatch=True),
+)
+SEPARATORS = st.sampled_from(["_", "-", "^", " ", ".", "/", "1", "_12_", ""])
+
+
+def is_allowed(value: str) -> bool:
+    return len(value) <= 16 and not set(value) - set("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ ")
+
+
+@given(
+    IDS, st.sampled_from(["PatientID", "AccessionNumber"]), st.sampled_from(["", "1", "99"]), st.sampled_from("+ _-")
+)
+def test_an_id_of_five_characters_leaves_in_no_attribute_of_any_kind(identifier, where, before, sign) -> None:
+    digits = "".join(each for each in identifier if each.isdecimal())
+    number = int(digits)
+    # Attributes that stay, by VR, with what a program may have written there.
+    kept: dict[str, object] = {
+        "SeriesNumber": f"{before}{digits}"[-12:] if len(digits) < 11 else None,
+        "AcquisitionNumber": number if number < 2**31 else None,
+        "ExposureTime": f"+{number}" if number < 2**31 else None,
+        "WindowCenter": f"{number}.5" if len(digits) < 14 else None,
+        "WindowWidth": f"{number}.0",
+        "PixelSpacing": [f"0.{digits}", "0.1"],
+        "LossyImageCompressionRatio": f"{number:.8E}" if number < 10**8 else None,
+        "Rows": number if number < 2**16 else None,
+        "RegionLocationMinX0": number if number < 2**32 else None,
+        "ExposureTimeInms": float(number),
+        "LUTExplanation": f"{before}{identifier}X",
+        "AcquisitionDeviceProcessingCode": f"PID{sign}{identifier}_A",
+        "WindowCenterWidthExplanation": ["NORMAL", f"{identifier[:3]}{sign}{identifier[3:]}"],
+        "SoftwareVersions": f"V{identifier}",
+        "ViewPosition": f"A_{digits}"[:16],
+        "PatientOrientation": ["A", f"{digits}_A"],
+    }
+    for keyword, value in kept.items():
+        dataset = Dataset()
+        setattr(dataset, where, identifier)
+        if value is None:
+            continue
+        setattr(dataset, keyword, value)
+        with pytest.raises(NotReadable, match=f"{keyword} still holds"):
+            cleaned(dataset, HOW, ROWS)
+        with pytest.raises(NotReadable, match=f"{keyword} still holds"):
+            cleaned(holder(*dataset), HOW, ROWS)
+
+
+@given(st.permutations(["DOE", "JANE"]), SEPARATORS, st.sampled_from(["", "7", "_"]), st.sampled_from(["", "3", "^X"]))
+@pytest.mark.parametrize("keyword", ["WindowCenterWidthExplanation", "LUTExplanation", "SoftwareVersions"])
+def test_a_name_leaves_in_no_text_however_its_parts_are_joined(keyword, parts, separator, before, after) -> None:
+    dataset = Dataset()
+    dataset.PatientName = "Doe^Jane"
+    for joined in (before + separator.join(parts) + after, (before + separator.join(parts) + after).title()):
+        setattr(dataset, keyword, joined)
+        with pytest.raises(NotReadable, match=f"{keyword} still holds"):
+            cleaned(dataset, HOW, ROWS)
+
+
+@given(st.permutations(["DOE", "JANE"]), SEPARATORS)
+@pytest.mark.parametrize("keyword", ["ViewPosition", "PatientOrientation", "ImageType"])
+def test_a_name_leaves_in_no_code_string_and_what_its_vr_does_not_allow_is_replaced(keyword, parts, separator) -> None:
+    joined = separator.join(parts)
+    dataset = Dataset()
+    dataset.PatientName = "Doe^Jane"
+    dataset.add_new(keyword, "CS", ["ORIGINAL", joined])
+    if is_allowed(joined):
+        with pytest.raises(NotReadable, match=f"{keyword} still holds"):
+            cleaned(dataset, HOW, ROWS)
+    else:
+        assert cleaned(dataset, HOW, ROWS)[keyword].value == ["ORIGINAL", "REMOVED"]
+
+
+@pytest.mark.parametrize("identifier", ["1", "12", "512", "102", "3328", "0512", "2000", "000001"])
+def test_a_short_id_that_is_a_number_of_the_image_by_chance_keeps_no_file_here(identifier: str) -> None:
+    dataset = Dataset()
+    dataset.PatientID, dataset.PatientName, dataset.PatientBirthDate = identifier, "Wu^Al", "19000101"
+    dataset.Rows, dataset.Columns, dataset.SeriesNumber, dataset.InstanceNumber = 3328, 512, 102, 1
+    dataset.PixelSpacing = ["0.0651200000", "0.1020332800"]
+    dataset.ExposureTime, dataset.WindowCenter = 2000, "512.0"
+    dataset.ManufacturerModelName, dataset.PhotometricInterpretation = "Senographe DS 2000D", "MONOCHROME2"
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "R-102D6", "SRT", "medio-lateral oblique"
+    dataset.ViewCodeSequence = [code]
+    clean = cleaned(dataset, HOW, ROWS)
+    assert (clean.Rows, clean.SeriesNumber, clean.ViewCodeSequence[0].CodeValue) == (3328, 102, "R-102D6")
+
+
+@pytest.mark.parametrize("text", ["4711", "PID4711", "PID_4711-A", "exam 4711"])
+def test_a_short_id_leaves_as_a_word_of_no_text(text: str) -> None:
+    dataset = Dataset()
+    dataset.PatientID, dataset.LUTExplanation = "4711", text
+    with pytest.raises(NotReadable, match="LUTExplanation still holds"):
+        cleaned(dataset, HOW, ROWS)
+
+
 @pytest.mark.parametrize(
     ("name", "equipment", "leaves"),
     [
