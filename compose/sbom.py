@@ -36,19 +36,20 @@ def licences_of(package: str) -> list[dict[str, Any]]:
         stated = metadata(package)
     except PackageNotFoundError:
         return []
-    if expression := stated.get("License-Expression") or STATED_ELSEWHERE.get(package):
+    expressions = stated.get_all("License-Expression", [])
+    if expression := next(iter(expressions), STATED_ELSEWHERE.get(package)):
         return [{"expression": expression}]
     classified = [each.rpartition(" :: ")[2] for each in stated.get_all("Classifier", []) if "License ::" in each]
-    named = (stated.get("License") or "").strip()
+    named = " ".join(stated.get_all("License", [])).strip()
     if not classified and named and len(named) <= LONGEST:
         classified = [named]
     return [{"license": {"name": name}} for name in classified]
 
 
 def main(written: Path) -> None:
-    made = [Path(sys.executable).with_name("cyclonedx-py"), "requirements", "requirements.txt", "--pyproject"]
-    asked = [*made, "pyproject.toml", "--output-reproducible", "--of", "JSON", "-o", written.resolve()]
-    subprocess.run(asked, cwd=TOP, check=True)
+    program = Path(sys.executable).with_name("cyclonedx-py")
+    asked = "requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o"
+    subprocess.run([str(program), *asked.split(), str(written.resolve())], cwd=TOP, check=True)
     bill = json.loads(written.read_text())
     for component in bill["components"]:
         if licences := licences_of(component["name"]):

@@ -34,6 +34,7 @@ from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
 from node.store.copying import copy_queue
 from node.store.database import open_database
+from node.store.migrations import versions
 from node.store.states import DeliveryState, StudyState
 from node.store.tables import Study, Table
 
@@ -107,6 +108,13 @@ def ends_its_road(data: Path, url: str) -> None:
     reports = road.results("SR")
     assert len({report.StudyInstanceUID for report in reports}) == len(reports) == 2
     assert before < {path.relative_to(data).as_posix() for path in (data / "results").rglob("*.dcm")}
+
+
+def test_each_schema_but_the_newest_has_a_queue_that_its_own_code_wrote():
+    """Of those left out no node was ever run: their commits joined two branches and could not start, or were never
+    the newest of a commit; 0014 was rewritten within the hour."""
+    migrations = sorted(path.name[:4] for path in Path(versions.__path__[0]).glob("[0-9]*.py"))
+    assert set(migrations[:-1]) - set(SCHEMAS) == {"0004", "0005", "0008", "0014", "0032", "0033"}, "releases/make.py"
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
