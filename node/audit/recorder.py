@@ -32,7 +32,7 @@ from dicom_io.audit.syslog import syslog_message
 from node.audit.actors import this_process
 from node.audit.events import MESSAGES, enter
 from node.audit.security_events import enter_alert
-from node.audit.trail import EMPTY, Head, Line, Trail, TrailReader
+from node.audit.trail import EMPTY, NO_LINE, Head, Line, Trail, TrailReader
 from node.store.database import Sessions, read_only
 from node.store.tables import AuditEvent, AuditTrail
 
@@ -83,10 +83,11 @@ class Recorder:
         with self.sessions.begin() as session:
             known = _stored(session)
             there = self.trail.head() or EMPTY
-            if there.lines < known.lines:
+            is_cut = there != NO_LINE and there.lines < known.lines
+            if is_cut:
                 log.error("the audit trail was cut: its last line is %d, and %d were written", there.lines, known.lines)
             says = f"the trail had {known.lines} lines; SHA-256 of the last: {known.digest}"
-            if there.lines < known.lines:
+            if is_cut:
                 says += f"; lines {there.lines + 1} to {known.lines} are missing in its files"
             details = ("Alert Description", says), ("Lines", str(known.lines)), ("SHA-256", known.digest)
             about = AuditedObject(self.trail.folder.as_uri(), URI, "2", "13", "Security Audit Log", details=details)
@@ -111,10 +112,13 @@ class Recorder:
         with self.sessions.begin() as session:
             self._finish_after_a_kill(session, there)
             known = stored_head(session)
-            if there.lines > known.lines or (there.lines == known.lines and there.digest != known.digest):
+            another = there.lines == known.lines and there.digest != known.digest
+            if there.lines > known.lines or another or there == NO_LINE:
                 self._tell_of_strangers(session, known, there)
             rows = list(session.scalars(select(AuditEvent).order_by(AuditEvent.id).limit(AT_ONCE)))
-            last = max(known.lines, there.lines)
+            # Behind lines that the node did not write, so that no number is there twice; unless theirs is made up.
+            more = max(0, there.lines - known.lines)
+            last = known.lines + (more if self.trail.has_room_for(more) else 0)
             for number, group in enumerate(_lines_of(rows), last + 1):
                 for row in group:
                     row.line = number
@@ -127,7 +131,7 @@ class Recorder:
         if not being_written:
             return
         head, found = stored_head(session), dict[int, Line]()
-        for line in TrailReader(self.trail, head.lines).next_lines(there.lines):
+        for line in TrailReader(self.trail, head.lines).next_lines(there.lines, until=max(being_written)):
             found.setdefault(line.number, line)
         for number, xml in being_written.items():
             here = found.get(number)
@@ -140,7 +144,9 @@ class Recorder:
     def _tell_of_strangers(self, session: Session, known: Head, there: Head) -> None:
         """The files end with lines that the node did not write."""
         says = f"line {known.lines} is another than the node wrote"
-        if there.lines > known.lines:
+        if there == NO_LINE:
+            says = "its last line is no line of a trail"
+        elif there.lines > known.lines:
             says = f"the node wrote {known.lines} lines, and there are more, up to line {there.lines}"
         log.error("the audit trail was changed, or the database is an older one: %s", says)
         where, says = self.trail.folder.as_uri(), f"the audit trail was changed: {says}"

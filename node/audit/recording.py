@@ -27,7 +27,7 @@ from dicom_io.durable import write_durably
 from node.archive.layout import AUDIT, AUDIT_SENT, AUDITED_SETTINGS
 from node.audit.actors import this_process
 from node.audit.events import enter
-from node.audit.recorder import Recorder
+from node.audit.recorder import Recorder, stored_head
 from node.audit.refusals import Refusals
 from node.audit.sender import Sender
 from node.audit.trail import Trail
@@ -35,7 +35,7 @@ from node.logs import place_of
 from node.operations.effective import effective
 from node.parts import EVERYTHING, Part
 from node.peers import tls_files
-from node.store.database import Sessions
+from node.store.database import Sessions, read_only
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,11 @@ class Recording:
         """Of callers that this process refuses."""
         trail = Trail(settings.data_dir / AUDIT)
         self._recorder = Recorder(sessions, trail, settings.installation.institution_name, now)
+        self._said = ""
         receiver = syslog_receiver(settings)
         self._sender = None
         if receiver is not None and Part.REPORT in parts:
-            self._sender = Sender(trail, receiver, settings.data_dir / AUDIT_SENT, self._leads)
+            self._sender = Sender(trail, receiver, settings.data_dir / AUDIT_SENT, self._leads, self._known)
 
     @property
     def sends(self) -> bool:
@@ -86,13 +87,26 @@ class Recording:
                 kinds, who = (SECURITY_CONFIGURATION,), (this_process(),)
                 enter(session, AuditMessage(SECURITY_ALERT, Action.EXECUTE, self._now(), who, (about,), kinds))
         if reports:
-            write_durably(kept, json.dumps(values, indent=1, sort_keys=True).encode())
+            try:
+                write_durably(kept, json.dumps(values, indent=1, sort_keys=True).encode())
+            except OSError as fault:  # the node goes on; at the next start they count as changed again
+                log.error("the settings could not be kept for the audit trail: %s", place_of(fault))
 
     def record(self) -> None:
-        """Enters who was refused, and writes the events that wait into the trail, if this process does that."""
-        self.refusals.enter_due(self._sessions)
-        if self._leads():
-            self._recorder.record()
+        """Enters who was refused, and writes the events that wait into the trail, if this process does that. Whatever
+        goes wrong is logged, and the events wait in the database for the next call: needs.py tells a person."""
+        try:
+            self.refusals.enter_due(self._sessions)
+            if self._leads():
+                self._recorder.record()
+        except Exception as fault:  # noqa: BLE001 - a damaged trail must not end the node, which receives images
+            if place_of(fault) != self._said:
+                self._said = place_of(fault)
+                log.error("the audit trail cannot be written, it is tried again: %s", self._said)
+        else:
+            if self._said:
+                log.info("the audit trail is written again")
+            self._said = ""
 
     def send(self, stop: threading.Event) -> None:
         """Sends the trail until `stop` is set."""
@@ -115,6 +129,10 @@ class Recording:
                     self._sender.last_try()
         except Exception as error:  # noqa: BLE001 - the node ends: the rest is written after its next start
             log.error("the end of the audit trail waits for the next start: %s", place_of(error))
+
+    def _known(self) -> int:
+        with read_only(self._sessions) as session:
+            return stored_head(session).lines
 
     def _activity(self, kind: Coded, outcome: Outcome) -> AuditMessage:
         who = this_process(APPLICATION, ae_title=self._settings.receiver.ae_title)
@@ -151,6 +169,8 @@ def _changed(kept: Path, values: Mapping[str, object]) -> list[str]:
         earlier = json.loads(kept.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except ValueError:
+    except (OSError, ValueError, RecursionError):
+        earlier = None
+    if not isinstance(earlier, dict):
         return ["all, since the file with the earlier ones is damaged"]
     return sorted(key for key in {*values, *earlier} if values.get(key) != earlier.get(key))

@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,10 +20,13 @@ from pathlib import Path
 
 from dicom_io.durable import make_folder, sync_folder
 
-_LINE = re.compile(r"([1-9][0-9]*) ([0-9a-f]{64}) (.+)")
+_LINE = re.compile(r"([1-9][0-9]{0,17}) ([0-9a-f]{64}) (.+)")
+"""A longer number, which no trail reaches, fits into no database."""
 _FILES = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].log"
-_TAIL = 1 << 20
-"""More than the longest line."""
+_SHORTEST_LINE = len("1 ") + 64 + len(" x\n")
+_BEGINNING = 256
+"""More than the number and the digest of a line have."""
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Head:
 
 
 EMPTY = Head(0, "0" * 64)
+NO_LINE = Head(0, "")
+"""That of a trail whose last line is no line of a trail."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +100,25 @@ class Trail:
         return sorted(self.folder.glob(_FILES))
 
     def head(self) -> Head | None:
-        """The last whole line; None: there is none, or it cannot be read."""
+        """The last whole line, whatever its length; NO_LINE: it is no line of a trail; None: there is none.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
         for file in reversed(self.files()):
-            with file.open("rb") as opened:
-                end = opened.seek(0, os.SEEK_END)
-                opened.seek(max(0, end - _TAIL))
-                *whole, _ = opened.read().decode("utf-8", "replace").split("\n")
-            if whole:
-                last = Line.read(whole[-1])
-                return None if last is None else last.head
+            with suppress(FileNotFoundError), file.open("rb") as opened:  # it may be moved away meanwhile
+                descriptor = opened.fileno()
+                end = _behind_last_break(descriptor, os.fstat(descriptor).st_size)
+                if end:
+                    begin = _behind_last_break(descriptor, end - 1)
+                    text = os.pread(descriptor, min(_BEGINNING, end - 1 - begin), begin).decode("utf-8", "replace")
+                    last = Line.read(text)
+                    return NO_LINE if last is None else last.head
         return None
+
+    def has_room_for(self, lines: int) -> bool:
+        """Whether the files are large enough for so many lines: where not, a number is not that of a node's line."""
+        return lines * _SHORTEST_LINE <= sum(file.stat().st_size for file in self.files())
 
     def append(self, messages: Sequence[str], after: Head, at: float) -> Head:
         """Appends lines, durably, and returns the new head; within `alone`. An incomplete line, which a kill left, is
@@ -136,43 +150,47 @@ class Trail:
     def lines(self) -> Iterator[tuple[Path, Line | None]]:
         """Every line with its file; None for what is no line. An incomplete last line is one."""
         for file in self.files():
-            with file.open(encoding="utf-8", errors="replace", newline="\n") as opened:
+            with (
+                suppress(FileNotFoundError),  # it was moved away meanwhile
+                file.open(encoding="utf-8", errors="replace", newline="\n") as opened,
+            ):
                 for text in opened:
                     yield file, Line.read(text.removesuffix("\n")) if text.endswith("\n") else None
 
 
 @dataclass
 class TrailReader:
-    """Reads a trail on from the line after `read`."""
+    """Reads a trail on from the line after `read`. Files that are moved away meanwhile are left out."""
 
     trail: Trail
     read: int
     _file: Path | None = None
     _offset: int = 0
 
-    def next_lines(self, most: int) -> list[Line]:
-        """The next lines, at most so many; what is no line is left out. The same again until `took`."""
-        return [line for line, _, _ in self._following(most)]
+    def next_lines(self, most: int, until: int) -> list[Line]:
+        """The next lines, at most so many, and none with a number beyond `until`; what is no line is left out. The same
+        again until `took`."""
+        return [line for line, _, _ in self._following(most, until)]
 
     def took(self, lines: Sequence[Line]) -> None:
         """These need not be read any more."""
-        for line, file, offset in self._following(len(lines)):
+        for line, file, offset in self._following(len(lines), max((line.number for line in lines), default=0)):
             self.read, self._file, self._offset = line.number, file, offset
 
-    def _following(self, most: int) -> Iterable[tuple[Line, Path, int]]:
+    def _following(self, most: int, until: int) -> Iterable[tuple[Line, Path, int]]:
         found: list[tuple[Line, Path, int]] = []
         for file in self.trail.files():
             if self._file is not None and file < self._file:
                 continue
             offset = self._offset if file == self._file else 0
-            with file.open("rb") as opened:
+            with suppress(FileNotFoundError), file.open("rb") as opened:
                 opened.seek(offset)
                 for text in opened:
                     if not text.endswith(b"\n"):
                         break  # it is being written
                     offset += len(text)
                     line = Line.read(text.decode("utf-8", "replace").removesuffix("\n"))
-                    if line is not None and line.number > self.read:
+                    if line is not None and self.read < line.number <= until:
                         found.append((line, file, offset))
                         if len(found) == most:
                             return found
@@ -242,7 +260,17 @@ def _gap(line: Line, head: Head) -> str:
 def _cut_incomplete_line(descriptor: int) -> None:
     """Removes what stands behind the last whole line."""
     end = os.fstat(descriptor).st_size
-    start = max(0, end - _TAIL)
-    tail = os.pread(descriptor, end - start, start)
-    if tail and not tail.endswith(b"\n"):
-        os.ftruncate(descriptor, start + tail.rfind(b"\n") + 1)
+    whole = _behind_last_break(descriptor, end)
+    if whole < end:
+        os.ftruncate(descriptor, whole)
+
+
+def _behind_last_break(descriptor: int, end: int) -> int:
+    """The place behind the last line break before `end`; 0: there is none."""
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

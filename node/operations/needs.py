@@ -26,7 +26,7 @@ from node.operations.machine import MB, CheckResult, disk
 from node.operations.webhooks import webhook_words
 from node.store.events import left_behind, notices_wait
 from node.store.states import JobKind, JobState, StudyState
-from node.store.tables import Job, Study
+from node.store.tables import AuditEvent, Job, Study
 
 _CURES = {
     "result": "Mend the destination, then `mammo-node deliveries retry {name}`.",
@@ -42,7 +42,8 @@ REFUSED_S = 86400.0
 _TOLD_ELSEWHERE = frozenset(code(status) for status in (Status.NO_SPACE, Status.NO_STORAGE, Status.CONTRADICTS))
 """They come again by themselves once the disk has room, or their study is in quarantine."""
 UNSENT_S = 600.0
-"""Lines of the audit trail that are not sent after so long mean that its syslog receiver is away."""
+"""Lines of the audit trail that are not sent after so long mean that its syslog receiver is away, and events that are
+not written into it that its files cannot be written, or that no process does it."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,12 @@ def _uncopied(session: Session, settings: Settings, now: float) -> Iterator[Need
 
 
 def _unsent(session: Session, settings: Settings, now: float) -> Iterator[Need]:
+    oldest = session.scalar(select(AuditEvent.at).order_by(AuditEvent.id).limit(1))
+    if oldest is not None and oldest < now - UNSENT_S:
+        says = "Events wait to be written into the audit trail"
+        yield Need(
+            "audit", says, "The node's log says why; they are written by themselves once it is mended.", of="files"
+        )
     if settings.audit.syslog_host is None:
         return
     count, since = not_sent(settings.data_dir / AUDIT_SENT, stored_head(session))

@@ -20,7 +20,7 @@ from syslog_server import SyslogServer
 from config.settings import Settings
 from node.archive.layout import AUDIT_SENT
 from node.audit.actors import command_line
-from node.audit.recorder import Recorder
+from node.audit.recorder import Recorder, stored_head
 from node.audit.recording import syslog_receiver
 from node.audit.security_events import enter_log_used
 from node.audit.sender import Sender, last_sent
@@ -60,12 +60,18 @@ def recorded(road: Road, lines: int) -> Recorder:
     return recorder
 
 
+def known_lines(recorder: Recorder) -> int:
+    with recorder.sessions() as session:
+        return stored_head(session).lines
+
+
 @contextmanager
 def sending(recorder: Recorder, settings: Settings) -> Iterator[Path]:
     receiver, sent = syslog_receiver(settings), settings.data_dir / AUDIT_SENT
     assert receiver is not None
     stop = threading.Event()
-    thread = threading.Thread(target=Sender(recorder.trail, receiver, sent, lambda: True).run, args=(stop,))
+    sender = Sender(recorder.trail, receiver, sent, leads=lambda: True, known=lambda: known_lines(recorder))
+    thread = threading.Thread(target=sender.run, args=(stop,))
     thread.start()
     try:
         yield sent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +18,7 @@ from dicom_io.audit.message import Action, AuditMessage, AuditSource, Participan
 from dicom_io.audit.syslog import syslog_message
 from node.audit.events import enter
 from node.audit.recorder import Recorder, lines_being_written, stored_head
-from node.audit.trail import EMPTY, Head, Trail, verify
+from node.audit.trail import EMPTY, Head, Trail, TrailReader, verify
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.tables import AuditEvent, AuditTrail
 
@@ -240,6 +240,41 @@ def test_no_event_is_lost_to_a_line_that_somebody_else_gave_its_number_while_the
     assert "does not follow from the one before" in fault(sessions, again.trail)
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(AuditEvent)) == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f"{number} {'0' * 64} x".encode() for number in ("9" * 5000, "9" * 25, "9" * 19, "9" * 18, "9999999999")),
+        b"no line of a trail",
+        b"\xff\xfe\x00",
+        b"",
+    ],
+    ids=["5000 digits", "25 digits", "19 digits", "18 digits", "10 digits", "words", "bytes", "empty"],
+)
+def test_whatever_line_somebody_appends_the_trail_goes_on_and_tells_of_it(
+    sessions: Sessions, tmp_path: Path, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    written = recorder(sessions, tmp_path)
+    entered(sessions, sign_in("a"))
+    written.record()
+    with written.trail.files()[0].open("ab") as file:
+        file.write(line + b"\n")
+    again = recorder(sessions, tmp_path)  # the node starts again
+    entered(sessions, sign_in("b"))
+    again.record()
+    assert caplog.text.count("the audit trail was changed") == 1
+    assert users(again.trail) == ["a", "b"]
+    own = [line.number for _, line in again.trail.lines() if line and "<AuditMessage" in line.message]
+    assert own == [1, 2, 3, 4, 5]  # with two starts, and the alert
+    assert "the audit trail was changed" in alerts(again.trail)
+    assert fault(sessions, again.trail)
+    assert [line.number for line in TrailReader(again.trail, 0).next_lines(9, until=5)] == own
+
+
+def alerts(trail: Trail) -> str:
+    texts = (re.findall('type="Alert Description" value="([^"]*)"', line.message) for _, line in trail.lines() if line)
+    return " ".join(b64decode(text).decode() for found in texts for text in found)
 
 
 def test_two_processes_that_write_at_the_same_time_write_each_event_once(sessions: Sessions, tmp_path: Path) -> None:

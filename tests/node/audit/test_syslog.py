@@ -61,7 +61,8 @@ def messages(count: int, first: int = 1, size: int = 1000) -> list[str]:
 @contextmanager
 def sending(trail: Trail, receiver: SyslogReceiver, sent: Path) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=Sender(trail, receiver, sent, lambda: True).run, args=(stop,))
+    sender = Sender(trail, receiver, sent, leads=lambda: True, known=lambda: (trail.head() or EMPTY).lines)
+    thread = threading.Thread(target=sender.run, args=(stop,))
     thread.start()
     try:
         yield

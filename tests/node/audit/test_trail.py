@@ -125,10 +125,45 @@ def test_a_line_that_a_kill_left_half_written_is_written_again_whole(trail: Trai
 def test_lines_are_read_on_from_where_reading_ended_over_several_files(trail: Trail) -> None:
     head = written(trail, 3, written(trail, 4), NOON + DAY)
     reader = TrailReader(trail, read=2)
-    assert [line.number for line in reader.next_lines(3)] == [3, 4, 5]
-    assert [line.number for line in reader.next_lines(3)] == [3, 4, 5]
-    reader.took(reader.next_lines(3))
-    assert [line.number for line in reader.next_lines(9)] == [6, 7]
-    reader.took(reader.next_lines(9))
+    assert [line.number for line in reader.next_lines(3, until=8)] == [3, 4, 5]
+    assert [line.number for line in reader.next_lines(3, until=8)] == [3, 4, 5]
+    reader.took(reader.next_lines(3, until=8))
+    assert [line.number for line in reader.next_lines(9, until=8)] == [6, 7]
+    reader.took(reader.next_lines(9, until=8))
     written(trail, 1, head, NOON + DAY)
-    assert [line.number for line in reader.next_lines(9)] == [8]
+    assert [line.number for line in reader.next_lines(9, until=8)] == [8]
+
+
+def test_a_line_with_a_made_up_number_keeps_no_line_of_the_node_from_being_read(trail: Trail) -> None:
+    head = written(trail, 2)
+    with lines_file(trail).open("a") as file:
+        file.write(f"{'9' * 18} {'0' * 64} x\n{'9' * 19} {'0' * 64} x\n")
+    written(trail, 2, head)
+    reader = TrailReader(trail, read=0)
+    reader.took(reader.next_lines(3, until=4))
+    assert [line.number for line in reader.next_lines(9, until=4)] == [4]
+
+
+@pytest.mark.parametrize("length", [1, 70_000, 3_000_000])
+def test_the_last_line_is_known_whatever_its_length_and_what_is_behind_it_is_written_anew(
+    trail: Trail, length: int
+) -> None:
+    head = trail.append(["short", "x" * length], EMPTY, NOON)
+    assert trail.head() == head
+    with lines_file(trail).open("a") as file:
+        file.write("3 " + "y" * length)
+    assert trail.head() == head
+    head = written(trail, 1, head)
+    assert (verify(trail, head, {}).fault, head.lines) == ("", 3)
+
+
+def test_a_file_that_is_moved_away_while_the_trail_is_read_is_left_out(trail: Trail) -> None:
+    """The folder is read first, and then the files: here one of them is gone by then."""
+    head = written(trail, 2)
+    (trail.folder / "2031-01-01.log").symlink_to("moved-away")
+    assert trail.head() == head
+    assert [line.number for line in TrailReader(trail, read=0).next_lines(9, until=9)] == [1, 2]
+
+
+def lines_file(trail: Trail) -> Path:
+    return trail.files()[-1]
