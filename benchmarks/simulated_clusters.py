@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -37,7 +37,6 @@ from models.framing import Frame, scaled_frame
 from models.measures.detection import Figure, match, with_interval
 from models.phantom.insertion import Inserted
 from models.runner import Runner
-from models.types.mammogram import Mammogram
 from models.types.reading import Detection
 
 SEED = 1
@@ -88,7 +87,7 @@ def look(detector: GrainDetector, grain: float, mm_per_px: float, base: Case, nu
     """A base image with its cluster of this number, or (None) as a sham."""
     image = with_spacing(base.read(), SPACING_MM)
     inserted = inserted_into(image, base.name, number)
-    seen = Mammogram(inserted.pixels, image.spacing_mm, laterality=image.laterality, view=image.view)
+    seen = replace(image, pixels=inserted.pixels)
     (proposed,) = detector.detect([seen])
     lesions = [] if inserted.cluster is None else [inserted.cluster.box]
     met = match([(found.box, found.confidence) for found in proposed], lesions)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from models.anatomy.breast import breast_mask
-from models.anatomy.film import known_or_assumed
+from models.anatomy.film import with_spacing
 from models.anatomy.landmarks import find_nipple
 from models.anatomy.same_lesion import groups_of, innermost
 from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level
@@ -87,9 +87,10 @@ class Pipeline:
     def _with_spacing(self, image: Mammogram) -> Mammogram:
         if image.spacing_mm is not None:
             return image
-        spacing = known_or_assumed(image, self.assumed_spacing_mm)
-        warning = ASSUMED_SPACING.format(mm=spacing[0])
-        return replace(image, spacing_mm=spacing, warnings=(*image.warnings, warning))
+        scaled = with_spacing(image, self.assumed_spacing_mm)
+        assert scaled.spacing_mm is not None
+        warning = ASSUMED_SPACING.format(mm=scaled.spacing_mm[0])
+        return replace(scaled, warnings=(*image.warnings, warning))
 
     def _outlined(self, images: Sequence[Mammogram], found: Sequence[Sequence[Detection]]) -> list[list[_Outlined]]:
         """The outlines of each image's detections, without those that contain a smaller finding."""

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from dicom_io.attributes import text
 from dicom_io.contradictions import contradictions
 from dicom_io.errors import NotReadable
+from dicom_io.film import is_film
 from dicom_io.headers import Turn, kind_of, laterality_of, turn_of
 from dicom_io.image_types import MAGNIFIED, is_plain_exposure, what_kind_of_view
 from dicom_io.instance_kinds import InstanceKind
@@ -80,6 +81,7 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
         pixels=np.ascontiguousarray(pixels),
         spacing_mm=spacing.mm,
         spacing_by=spacing.by,
+        film=is_film(dataset),
         laterality=laterality_of(dataset),
         view=view_of(dataset),
         extent=extent_of(dataset),

@@ -41,8 +41,12 @@ def _fits(shape: tuple[int, int], mm: float) -> bool:
 
 
 def with_spacing(image: Mammogram, detector_mm: float) -> Mammogram:
-    """The image; if it has no spacing, with the assumed one (the same for rows and columns)."""
-    return replace(image, spacing_mm=known_or_assumed(image, detector_mm))
+    """The image; if it has no spacing, with the assumed one (the same for rows and columns). If it is also not known
+    whether it is a film, it is one where a detector's spacing does not fit."""
+    if image.spacing_mm is not None:
+        return image
+    film = image.film if image.film is not None else not _fits(image.shape, detector_mm)
+    return replace(image, spacing_mm=known_or_assumed(image, detector_mm), film=film)
 
 
 def known_or_assumed(image: Mammogram, detector_mm: float) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -178,7 +178,9 @@ def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomR
     abnormalities = [abnormality for film in films for abnormality in film.abnormalities]
 
     def read() -> Mammogram:
-        return placed(reader.mammogram(first.path), laterality_of(side), view, film_spacing_mm(first.ddsm_case))
+        # Each image of the set is a film, whatever the header of a copy says.
+        film = replace(reader.mammogram(first.path), film=True)
+        return placed(film, laterality_of(side), view, film_spacing_mm(first.ddsm_case))
 
     def read_lesions(image: Mammogram) -> tuple[Lesion, ...]:
         return lesions_told_apart(

@@ -81,6 +81,7 @@ def _case(table: Path, path: Path, rows: Sequence[Row]) -> tuple[Case, list[Left
             pixels,
             (spacing_mm, spacing_mm),
             spacing_by="the film's scanner and size, from the set's table",
+            film=True,
             laterality=laterality_of(first["side"]),
             view=first["view"],
         )

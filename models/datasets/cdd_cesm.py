@@ -139,7 +139,8 @@ def _case(picture: _Picture, lesions: tuple[Lesion, ...]) -> Case:
 
     def read() -> Mammogram:
         laterality = laterality_of(picture.laterality)
-        return Mammogram(read_grey(picture.path), picture.spacing_mm, laterality=laterality, view=picture.view)
+        pixels = read_grey(picture.path)
+        return Mammogram(pixels, picture.spacing_mm, film=False, laterality=laterality, view=picture.view)
 
     return Case(
         name=picture.name,

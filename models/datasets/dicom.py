@@ -59,11 +59,16 @@ class CheckedReader:
 
 
 def placed(
-    image: Mammogram, laterality: Laterality | None, view: str | None, spacing_mm: float | None = None
+    image: Mammogram,
+    laterality: Laterality | None,
+    view: str | None,
+    spacing_mm: float | None = None,
+    film: bool | None = None,
 ) -> Mammogram:
-    """The image; laterality, view and spacing (mm per pixel) are those that a set's tables or authors state, where the
-    image's header does not state them."""
-    completed = replace(image, laterality=image.laterality or laterality, view=image.view or view)
+    """The image; laterality, view, spacing (mm per pixel) and whether it is a film are what a set's tables or authors
+    state, where the image's header does not state them."""
+    film = image.film if image.film is not None else film
+    completed = replace(image, laterality=image.laterality or laterality, view=image.view or view, film=film)
     if completed.spacing_mm is not None or spacing_mm is None:
         return completed
     return replace(completed, spacing_mm=(spacing_mm, spacing_mm), spacing_by="what the data set's authors say")

@@ -2,7 +2,8 @@
 
 The breast is looked at in tiles of one size that overlap, air left out; a network marks the grains (`grain_net.py`),
 and marked grains that lie close are a cluster (`clusters.py`). Images with coarser pixels than calcifications need, and
-those with finer pixels than a digital detector's, are not looked at.
+scanned films, are not looked at: dust and scratches on films look like grains to a network that learned from digital
+images.
 """
 
 from __future__ import annotations
@@ -24,23 +25,20 @@ from models.types.reading import Detection, FindingKind
 from models.types.region import Box
 
 TILE_PX = 512
-FINEST_MM = 0.049
-"""Digital detectors have pixels of 0.05 to 0.1 mm, film scanners mostly finer ones (`models.anatomy.film`). Dust and
-scratches on films look like grains to a network that learned from digital images."""
 _AT_ONCE = 32
 """Tiles that go through the network together."""
 _IMAGES_AT_ONCE = 8
 """Images whose tiles do: their frames at native resolution take main memory."""
 
 
-def shows_calcifications(image: Mammogram, finest_mm: float, coarsest_mm: float) -> bool:
-    """Whether the image's pixels are fine enough to show calcifications, and no finer than a detector's.
+def shows_calcifications(image: Mammogram, coarsest_mm: float) -> bool:
+    """Whether the image's pixels are fine enough to show calcifications, and it is not known to be a scanned film.
 
     Raises:
         ValueError: the image has no spacing.
     """
     spacing = spacing_of(image)
-    return finest_mm <= min(spacing) and max(spacing) <= coarsest_mm
+    return not image.film and max(spacing) <= coarsest_mm
 
 
 class GrainDetector:
@@ -52,7 +50,6 @@ class GrainDetector:
         runner: Runner,
         *,
         mm_per_px: float,
-        finest_mm: float,
         coarsest_mm: float,
         grain: float,
         fewest: int,
@@ -61,7 +58,7 @@ class GrainDetector:
     ) -> None:
         runner.place(network)
         self._network, self._runner = network, runner
-        self._mm_per_px, self._finest_mm, self._coarsest_mm = mm_per_px, finest_mm, coarsest_mm
+        self._mm_per_px, self._coarsest_mm = mm_per_px, coarsest_mm
         self._grain, self._fewest, self._confidence, self._most = grain, fewest, confidence, most
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
@@ -81,7 +78,7 @@ class GrainDetector:
 
     def sees(self, image: Mammogram) -> bool:
         """Whether it looks at such an image; see `shows_calcifications`."""
-        return shows_calcifications(image, self._finest_mm, self._coarsest_mm)
+        return shows_calcifications(image, self._coarsest_mm)
 
     def _clusters(self, shown: Frame, marks: NDArray[np.float32]) -> tuple[Detection, ...]:
         places, sureness = peaks_of(marks, min(self._grain, self._confidence))
@@ -175,7 +172,6 @@ def load(
     *,
     channels: Sequence[int] = (16, 32, 48),
     mm_per_px: float = 0.1,
-    finest_mm: float = FINEST_MM,
     coarsest_mm: float = 0.15,
     grain: float = 0.3,
     fewest: int = 5,
@@ -189,7 +185,6 @@ def load(
         runner: how it is run.
         channels: of the network's three levels.
         mm_per_px: the scale at which it looks.
-        finest_mm: images with a smaller spacing are not looked at: they are scanned films.
         coarsest_mm: images with a larger spacing are not looked at.
         grain: the least sureness of a grain, 0..1.
         fewest: grains of a cluster, within one square centimetre.
@@ -209,7 +204,6 @@ def load(
         network,
         runner,
         mm_per_px=mm_per_px,
-        finest_mm=finest_mm,
         coarsest_mm=coarsest_mm,
         grain=grain,
         fewest=fewest,

@@ -26,6 +26,7 @@ class Mammogram:
         spacing_mm: (row, column) distance of pixel centres in the breast, in mm; None if it is not known.
         spacing_by: the source of the spacing, for the report; "" if it is not known.
         laterality: the breast shown; None if the header does not state it.
+        film: whether it is a scanned film; False: a digital detector made it; None: not known.
         view: DICOM view abbreviation ("CC", "MLO", "ML", …); None if the header does not state it.
         extent: what it shows if it is not a whole standard view ("spot/magnified", "cleavage", …); else "".
         upright: False if the header says that the image is upside down or turned by a quarter: then no nipple is
@@ -40,6 +41,7 @@ class Mammogram:
     pixels: NDArray[np.float32]
     spacing_mm: tuple[float, float] | None = None
     spacing_by: str = ""
+    film: bool | None = None
     laterality: Laterality | None = None
     view: str | None = None
     extent: str = ""

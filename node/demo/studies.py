@@ -193,6 +193,7 @@ def _describe_view(mammogram: Dataset, laterality: str, view: str) -> None:
     mammogram.ViewPosition = view
     mammogram.PatientOrientation = _ORIENTATIONS[laterality, view]
     mammogram.PositionerType = "MAMMOGRAPHIC"
+    mammogram.DetectorType = "FILM"
     mammogram.InstanceNumber = _VIEW_ORDER.index((laterality, view)) + 1
     coded_view = _code(*_VIEW_CODES[view])
     coded_view.ViewModifierCodeSequence = []

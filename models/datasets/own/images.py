@@ -25,7 +25,7 @@ from models.types.mammogram import Laterality, Mammogram
 
 TABLE = "images.csv"
 REQUIRED = ("image", "patient")
-OF_IMAGES = ("exam", "laterality", "view", "density", "spacing_mm", "hospital", "side", "marked_up")
+OF_IMAGES = ("exam", "laterality", "view", "density", "spacing_mm", "film", "hospital", "side", "marked_up")
 OF_LESIONS = ("pathology", "birads")
 """In a table of lesions they are the lesion's, else the image's."""
 _DEPTHS = (8, 10, 12, 14, 16)
@@ -129,12 +129,13 @@ def case_of(
     unknown = [LeftOut(region.place, UNKNOWN.format(region.name)) for region in regions if region.kind is None]
     laterality, view, spacing_mm = _laterality(image), image.stated("view").upper() or None, _spacing_mm(image)
     first = image.rows[0]
+    film = {YesNo.YES: True, YesNo.NO: False, None: None}[image.word(first, "film", YesNo)]
     marked_up = image.word(first, "marked_up", YesNo) is not YesNo.NO
 
     def read() -> Mammogram:
         picture = image.path.suffix.lower() in _PICTURES
         shown = Mammogram(read_picture(image.path)) if picture else reader.mammogram(image.path)
-        return placed(shown, laterality, view, spacing_mm)
+        return placed(shown, laterality, view, spacing_mm, film)
 
     case = Case(
         name=image.name,

@@ -104,6 +104,7 @@ def _stated(read: _Read, file: str) -> dict[str, object]:
         "density": case.density,
         # Pixels that are not square have no column: their spacing stays unknown.
         "spacing_mm": spacing[0] if spacing is not None and np.isclose(*spacing) else None,
+        "film": {True: "yes", False: "no", None: None}[read.image.film],
         "hospital": case.hospital,
         "side": case.official,
         "marked_up": "yes" if case.marked_up else "no",

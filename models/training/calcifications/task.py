@@ -22,7 +22,7 @@ from models.anatomy.film import with_spacing
 from models.checkpoints.reading import read_start
 from models.datasets.case import Case, DatasetError
 from models.detectors.grain_net import STRIDE, GrainNet
-from models.detectors.grains import FINEST_MM, GrainDetector, shows_calcifications
+from models.detectors.grains import GrainDetector, shows_calcifications
 from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
 from models.runner import Runner
 from models.training.batching import made_ahead
@@ -49,13 +49,11 @@ class Model(RecipeTable):
     Attributes:
         channels: of the network's three levels.
         mm_per_px: the scale at which it looks.
-        finest_mm: images with a smaller spacing are not looked at, nor learned from: they are scanned films.
-        coarsest_mm: images with a larger spacing are not looked at, nor learned from.
+        coarsest_mm: images with a larger spacing are not looked at, nor learned from; nor are scanned films.
     """
 
     channels: tuple[int, int, int] = (16, 32, 48)
     mm_per_px: float = Field(default=0.1, gt=0)
-    finest_mm: float = Field(default=FINEST_MM, gt=0)
     coarsest_mm: float = Field(default=0.15, gt=0)
 
 
@@ -148,7 +146,6 @@ class MarkingGrains:
             cast(GrainNet, copy.deepcopy(network)),
             Runner.on(next(network.parameters()).device, self._fit.mixed_precision),
             mm_per_px=self._model.mm_per_px,
-            finest_mm=self._model.finest_mm,
             coarsest_mm=self._model.coarsest_mm,
             grain=self._task.grain,
             fewest=self._task.fewest,
@@ -188,13 +185,13 @@ def prepare(
     workers = torch.get_num_threads()
 
     def fine_enough(image: Mammogram) -> bool:
-        return shows_calcifications(image, model.finest_mm, model.coarsest_mm)
+        return shows_calcifications(image, model.coarsest_mm)
 
     training = backgrounds(train, model.mm_per_px, fine_enough, task.assumed_spacing_mm, workers)
     if not training:
         raise DatasetError(
-            f"None of the {len(train)} training images is of a breast without a lesion with pixels of "
-            f"{model.finest_mm:g} to {model.coarsest_mm:g} mm. Add images of normal breasts at native resolution."
+            f"None of the {len(train)} training images is a digital one of a breast without a lesion, with "
+            f"pixels of up to {model.coarsest_mm:g} mm. Add images of normal breasts at native resolution."
         )
     judged = [
         (case.patient, image, tuple(lesion.mask.box for lesion in case.read_lesions(image)))

@@ -36,6 +36,15 @@ def test_the_assumed_spacing_always_makes_the_image_fit_a_film(rows: int, column
     assert mm <= max(detector_mm, 0.0435)
 
 
+@pytest.mark.parametrize("film", [None, True, False])
+@pytest.mark.parametrize("rows", [2294, 4736])
+def test_an_image_of_unknown_origin_and_spacing_is_a_film_if_it_is_too_large_for_a_detector(
+    rows: int, film: bool | None
+) -> None:
+    image = Mammogram(np.zeros((rows, 1914), np.float32), film=film)
+    assert with_spacing(image, 0.1).film == (film if film is not None else rows == 4736)
+
+
 def test_a_stated_spacing_is_never_replaced_by_an_assumed_one() -> None:
     image = Mammogram(np.zeros((5000, 3000), np.float32), spacing_mm=(0.07, 0.08))
     assert known_or_assumed(image, 0.1) == (0.07, 0.08)

@@ -192,6 +192,7 @@ def test_a_films_spacing_is_that_of_its_scanner_and_its_hospital_is_known(
         table.write_text("\n".join([f"{header},ddsm_case", *(f"{row},{ddsm_case}" for row in rows)]))
     film = case(cbis, MASKED)
     image = film.read()
+    assert image.film
     assert film.hospital == ddsm_case.rpartition("/")[2][:1]
     assert image.spacing_mm == (mm, mm)
     assert image.spacing_by

@@ -59,6 +59,7 @@ def test_a_film_has_its_own_shape_and_its_scanners_spacing(tmp_path: Path) -> No
     (case,) = read_cbis_ddsm_masses(written(tmp_path, {})).cases
     image = case.read()
     assert image.shape == (1600, 800)
+    assert image.film
     assert image.spacing_mm == pytest.approx((0.050 * 3000 / 800,) * 2)
     assert (image.laterality, image.view) == (Laterality.LEFT, "CC")
     assert case.hospital == "B"

@@ -28,9 +28,9 @@ CORNERS = [20, 40, 40, 40, 40, 60, 20, 60]
 """x, y of its corners."""
 BOX = (60, 100, 30, 20)
 """x, y, width, height of a cluster of which only a box is known."""
-HEAD = "image,patient,exam,laterality,view,birads,density,spacing_mm,hospital,side,marked_up"
-FIRST = "one_0000.png,A,A1,L,CC,4A,2,0.07,H,test,"
-SECOND = "two_0000.png,B,,,,,,,,,"
+HEAD = "image,patient,exam,laterality,view,birads,density,spacing_mm,film,hospital,side,marked_up"
+FIRST = "one_0000.png,A,A1,L,CC,4A,2,0.07,yes,H,test,"
+SECOND = "two_0000.png,B,,,,,,,,,,"
 
 
 def pictures(folder: Path, below: str = "") -> None:
@@ -276,6 +276,7 @@ def test_what_is_written_is_read_again(layout: Layout, tmp_path: Path) -> None:
     for name in ("exam", "laterality", "view", "density", "hospital", "official", "birads", "pathology", "kinds"):
         assert getattr(again, name) == getattr(first, name), name
     assert again.read().spacing_mm == first.read().spacing_mm
+    assert [case.read().film for case in (again, unmarked)] == [case.read().film for case in (first, second)]
     assert (again.marked_up, unmarked.marked_up) == (True, False)
     for (kind, mask), (other_kind, other) in zip(masks(first), masks(again), strict=True):
         assert kind is other_kind

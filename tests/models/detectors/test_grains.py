@@ -29,7 +29,7 @@ class Bright(GrainNet):
 
 
 def detector(confidence: float = 0.5) -> GrainDetector:
-    settings = {"mm_per_px": 0.1, "finest_mm": 0.049, "coarsest_mm": 0.15, "grain": 0.3, "fewest": 5, "most": 10}
+    settings = {"mm_per_px": 0.1, "coarsest_mm": 0.15, "grain": 0.3, "fewest": 5, "most": 10}
     return GrainDetector(Bright(), CPU, confidence=confidence, **settings)
 
 
@@ -62,15 +62,24 @@ def test_single_grains_far_apart_are_not_a_cluster() -> None:
     assert detector().detect([Mammogram(breast(far), (0.1, 0.1))]) == [()]
 
 
-@pytest.mark.parametrize("mm", [(0.2, 0.2), (0.09, 0.2), (0.042, 0.042), (0.0435, 0.0435)])
+@pytest.mark.parametrize(
+    ("mm", "film"), [((0.2, 0.2), False), ((0.09, 0.2), None), ((0.042, 0.042), True), ((0.1, 0.1), True)]
+)
 def test_images_with_pixels_too_coarse_for_calcifications_and_scanned_films_are_skipped(
-    mm: tuple[float, float],
+    mm: tuple[float, float], film: bool | None
 ) -> None:
-    image = Mammogram(breast(CLUSTER), mm)
+    image = Mammogram(breast(CLUSTER), mm, film=film)
     assert not detector().sees(image)
     assert detector().detect([image]) == [()]
     with pytest.raises(ValueError, match="without a spacing"):
         detector().sees(Mammogram(breast(CLUSTER)))
+
+
+@pytest.mark.parametrize("mm", [0.0389, 0.0476, 0.05, 0.15])
+@pytest.mark.parametrize("film", [False, None])
+def test_magnified_views_and_detectors_of_any_fine_pixels_are_looked_at(mm: float, film: bool | None) -> None:
+    """A 0.07 mm detector's view magnified 1.8 times, and a 0.05 mm detector's with a factor of 1.05."""
+    assert detector().sees(Mammogram(breast(CLUSTER), (mm, mm), film=film))
 
 
 def test_tiles_of_a_larger_picture_are_marked_as_single_tiles() -> None:

@@ -43,10 +43,10 @@ def breast(seed: int) -> NDArray[np.float32]:
 
 
 def fine_enough(image: Mammogram) -> bool:
-    return shows_calcifications(image, 0.049, 0.15)
+    return shows_calcifications(image, 0.15)
 
 
-def case(number: int, lesion: FindingKind | None = None, spacing: float = 0.1) -> Case:
+def case(number: int, lesion: FindingKind | None = None, spacing: float = 0.1, film: bool | None = None) -> Case:
     pixels = breast(number)
     box = Box(400, 200, 480, 260)
     drawn = () if lesion is None else (Lesion(Mask(box, np.ones((80, 60), dtype=np.bool_)), True, lesion),)
@@ -63,7 +63,7 @@ def case(number: int, lesion: FindingKind | None = None, spacing: float = 0.1) -
         marked_up=True,
         label_is_fair=True,
         official=None,
-        read=lambda: Mammogram(pixels, (spacing, spacing)),
+        read=lambda: Mammogram(pixels, (spacing, spacing), film=film),
         read_lesions=lambda _: drawn,
         kinds=frozenset() if lesion is None else frozenset({lesion}),
     )
@@ -105,7 +105,7 @@ def test_grains_are_brighter_at_their_marks(background: Background) -> None:
 
 def test_only_images_with_small_pixels_and_without_lesions_are_backgrounds() -> None:
     """A scanned film is none either: the detector does not look at it."""
-    cases = [case(0), case(1, FindingKind.MASS), case(2, spacing=0.3), case(3, spacing=0.042)]
+    cases = [case(0), case(1, FindingKind.MASS), case(2, spacing=0.3), case(3, film=True)]
     assert len(backgrounds(cases, 0.1, fine_enough, 0.1, 1)) == 1
 
 
