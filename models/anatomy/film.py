@@ -1,7 +1,8 @@
 """The assumed pixel spacing of images that state none: the same rule for reading, training and evaluation.
 
 A mammogram is at most as large as its receptor, 18 × 24 or 24 × 30 cm. An image that would be larger with a detector's
-spacing is a scanned film: scanners for mammography have a spacing of 0.042 to 0.05 mm.
+spacing is a scanned film, if it is not known to be digital: scanners for mammography have a spacing of 0.042 to
+0.05 mm.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ _ROOM = 1.03
 """Detectors are larger than their nominal format by up to this factor (GE 24 × 30.6 cm)."""
 
 
-def assumed_spacing_mm(shape: tuple[int, int], detector_mm: float) -> float:
-    """The spacing to assume, in mm: `detector_mm` if the image then fits a receptor, else a film's, else the largest
-    one with which it fits.
+def assumed_spacing_mm(shape: tuple[int, int], detector_mm: float, film: bool | None = None) -> float:
+    """The spacing to assume, in mm: `detector_mm` if the image then fits a receptor, else a film's (not for a digital
+    image), else the largest one with which it fits.
 
     Args:
         shape: rows, columns of the image.
+        film: see `Mammogram`.
         detector_mm: the spacing that a bundle or recipe assumes for digital images (`assumed_spacing_mm`).
     """
     if _fits(shape, detector_mm):
         return detector_mm
-    if _fits(shape, FILM_MM):
+    if film is not False and _fits(shape, FILM_MM):
         return FILM_MM
     return max(min(short / min(shape), long / max(shape)) for short, long in FORMATS_MM)
 
@@ -53,5 +55,5 @@ def known_or_assumed(image: Mammogram, detector_mm: float) -> tuple[float, float
     """(row, column) spacing in mm: the image's own, or the assumed one."""
     if image.spacing_mm is not None:
         return image.spacing_mm
-    mm = assumed_spacing_mm(image.shape, detector_mm)
+    mm = assumed_spacing_mm(image.shape, detector_mm, image.film)
     return mm, mm

@@ -15,9 +15,10 @@ and that of a subset, with regions as pictures:
     native-cc/images, masks                       JPEG at the original size, CC views; PNG masks
     malignant-512/images, masks                   JPEG padded to 512 × 512, CC and MLO, all malignant
 
-No image states its pixel spacing. The 512-pixel images of the subset were reduced by a factor of 4.19 (the median of
-the 29 images that are there in both sizes; range 2.8 to 6.6). Their spacing is computed from this factor and an assumed
-0.1 mm per pixel at the original size.
+No image states its pixel spacing; all are digital, and code that measures assumes one (`models.anatomy.film`). The
+512-pixel images of the subset were reduced by a factor of 4.19 (the median of the 29 images that are there in both
+sizes; range 2.8 to 6.6). Their spacing is computed from this factor and an assumed 0.1 mm per pixel at the original
+size.
 
 In the subset, view and size reveal the label: every MLO image and every 512-pixel image is malignant. Malignancy may be
 evaluated only on the native images (`label_is_fair`).

@@ -27,10 +27,24 @@ def test_detectors_and_films_are_distinguished_by_size(shape: tuple[int, int], m
     assert assumed_spacing_mm(shape, 0.1) == mm
 
 
+@pytest.mark.parametrize(
+    ("shape", "mm"),
+    [
+        ((2294, 1914), 0.1),
+        ((3414, 2486), 300 / 3414),  # CDD-CESM
+        ((4096, 3328), 240 / 3328),  # Hologic, whose pixels are of 0.07 mm
+    ],
+)
+def test_a_digital_image_never_gets_a_films_spacing(shape: tuple[int, int], mm: float) -> None:
+    assert assumed_spacing_mm(shape, 0.1, film=False) == pytest.approx(mm)
+
+
 @settings(max_examples=200)
-@given(st.integers(1, 20_000), st.integers(1, 20_000), st.floats(0.01, 0.5))
-def test_the_assumed_spacing_always_makes_the_image_fit_a_film(rows: int, columns: int, detector_mm: float) -> None:
-    mm = assumed_spacing_mm((rows, columns), detector_mm)
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.floats(0.01, 0.5), st.sampled_from([True, False, None]))
+def test_the_assumed_spacing_always_makes_the_image_fit_a_film(
+    rows: int, columns: int, detector_mm: float, film: bool | None
+) -> None:
+    mm = assumed_spacing_mm((rows, columns), detector_mm, film)
     low, high = sorted((rows * mm, columns * mm))
     assert any(low <= 1.031 * short and high <= 1.031 * long for short, long in FORMATS_MM)
     assert mm <= max(detector_mm, 0.0435)
