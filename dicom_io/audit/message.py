@@ -146,15 +146,25 @@ def study_object(study_instance_uid: str, sop_classes: Iterable[tuple[str, int]]
     return AuditedObject(study_instance_uid, STUDY_INSTANCE_UID, "2", "3", name=name, sop_classes=counts)
 
 
-def alike(messages: Sequence[AuditMessage]) -> list[list[int]]:
+def alike(messages: Sequence[AuditMessage], most_sop_classes: int) -> list[list[int]]:
     """Which messages are one event: those of instances of a study that were transferred alike, as a transfer of four
-    images is one event and not four. Their places in `messages`."""
-    groups: dict[AuditMessage, list[int]] = {}
+    images is one event and not four. Their places in `messages`.
+
+    Args:
+        most_sop_classes: of an object: where they have more together, they are several events.
+    """
+    groups: list[list[int]] = []
+    open_groups: dict[AuditMessage, tuple[list[int], set[str]]] = {}
     for place, message in enumerate(messages):
         transferred = message.event == INSTANCES_TRANSFERRED
         key = _without_counts(message) if transferred else replace(message, at=float(place))
-        groups.setdefault(key, []).append(place)
-    return list(groups.values())
+        classes = {uid for one in message.objects for uid, _ in one.sop_classes}
+        if key not in open_groups or len(open_groups[key][1] | classes) > most_sop_classes:
+            open_groups[key] = [], set()
+            groups.append(open_groups[key][0])
+        open_groups[key][0].append(place)
+        open_groups[key][1].update(classes)
+    return groups
 
 
 def together(messages: Sequence[AuditMessage]) -> AuditMessage:

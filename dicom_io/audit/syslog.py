@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import ssl
 from collections.abc import Sequence
@@ -13,11 +14,15 @@ from dicom_io.audit.message import moment
 from dicom_io.errors import CertificatesUnusable, Unreachable
 from dicom_io.network.tls import TlsFiles, in_words
 
+log = logging.getLogger(__name__)
+
 _PRI = 10 * 8 + 5
 """Facility 10, security and authorization messages; severity 5, notice."""
 _APPLICATION = "mammo-node"
 _MSGID = "DICOM+RFC3881"
 _MOST_NUMBERED = (1 << 31) - 1
+_SHORTEST_DATAGRAM = 480
+"""Octets that every receiver takes (RFC 5426 section 3.2)."""
 _REFUSED_WITHIN_S = 0.2
 _NOBODY_LISTENS = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
 
@@ -89,7 +94,24 @@ class SyslogReceiver:
         with socket.socket(family, kind, protocol) as udp:
             udp.connect(address)
             for message in messages:
-                udp.send(message)
+                _send_what_fits(udp, message)
             udp.settimeout(_REFUSED_WITHIN_S)
             with suppress(TimeoutError):  # nothing is answered where somebody listens
                 udp.recv(1)
+
+
+def _send_what_fits(udp: socket.socket, message: bytes) -> None:
+    """A datagram; one that is too long is sent shortened (RFC 5426 section 3.2), so that it does not hold up the
+    others."""
+    short = message
+    while True:
+        try:
+            udp.send(short)
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE or len(short) < _SHORTEST_DATAGRAM:
+                raise
+            short = short[: len(short) * 3 // 4]
+        else:
+            break
+    if short is not message:
+        log.warning("an audit message of %d octets is too long for UDP: sent shortened to %d", len(message), len(short))

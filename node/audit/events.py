@@ -40,21 +40,22 @@ from dicom_io.audit.message import (
     patient_object,
     study_object,
 )
+from dicom_io.audit.size import fitting
 from node.audit.actors import Actor, dicom_application, this_process
 from node.store.tables import AuditEvent, Instance, ReceivedAssessment, Study
 
 MESSAGES = TypeAdapter(AuditMessage)
 """To and from the rows."""
-_STUDIES_IN_A_MESSAGE = 30
-"""So that no message is larger than the 32768 octets that a receiver must take (section A.6)."""
+_STUDIES_AT_ONCE = 30
 _AFFECTED = "study {}"
 """By which logs know a study."""
 
 
 def enter(session: Session, message: AuditMessage) -> None:
-    """Enters an event."""
-    row = MESSAGES.dump_python(message, mode="json")
-    session.add(AuditEvent(host=gethostname(), at=message.at, message=row))
+    """Enters an event; as several where no receiver could take its message (dicom_io/audit/size.py)."""
+    for part in fitting(message):
+        row = MESSAGES.dump_python(part, mode="json")
+        session.add(AuditEvent(host=gethostname(), at=part.at, message=row))
 
 
 @dataclass(frozen=True)
@@ -270,8 +271,8 @@ def enter_export(session: Session, studies: Collection[int], to: Path, by: Actor
 
 
 def _some_at_once(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(numbers), _STUDIES_IN_A_MESSAGE):
-        yield numbers[start : start + _STUDIES_IN_A_MESSAGE]
+    for start in range(0, len(numbers), _STUDIES_AT_ONCE):
+        yield numbers[start : start + _STUDIES_AT_ONCE]
 
 
 def instances_of(session: Session, study: Study) -> dict[str, int]:

@@ -28,6 +28,7 @@ from dicom_io.audit.codes import (
     Coded,
 )
 from dicom_io.audit.message import Action, AuditedObject, AuditMessage, AuditSource, alike, together
+from dicom_io.audit.size import MOST_SOP_CLASSES, clipped
 from dicom_io.audit.syslog import syslog_message
 from node.audit.actors import this_process
 from node.audit.events import MESSAGES, enter
@@ -189,7 +190,7 @@ def _wrote(session: Session, head: Head) -> None:
 def _xml(rows: Sequence[AuditEvent], site: str) -> str:
     """The message of the events of a line."""
     message = together([MESSAGES.validate_python(row.message) for row in rows])
-    return message.xml(AuditSource(rows[0].host, site))
+    return clipped(message).xml(AuditSource(rows[0].host[:255], site[:255]))
 
 
 def _lines_of(rows: Sequence[AuditEvent]) -> list[list[AuditEvent]]:
@@ -198,7 +199,7 @@ def _lines_of(rows: Sequence[AuditEvent]) -> list[list[AuditEvent]]:
     for _, of_host in groupby(rows, key=lambda row: row.host):
         of_one = [*of_host]
         messages = [MESSAGES.validate_python(row.message) for row in of_one]
-        lines += [[of_one[place] for place in places] for places in alike(messages)]
+        lines += [[of_one[place] for place in places] for places in alike(messages, MOST_SOP_CLASSES)]
     return lines
 
 

@@ -88,6 +88,8 @@ class Hl7Intake:
             return self._rejected(message, host, "only ORU R01 messages are accepted")
         if message.header.component(11) not in ("", "P"):
             return self._rejected(message, host, "only production messages are accepted (MSH-11 = P)")
+        if message.too_long:
+            return self._refused(message, block, host, message.too_long)
         try:
             return self._entered(message, block, host)
         except NotUsable as fault:

@@ -37,6 +37,10 @@ _PARSER_FAULTS = (hl7.HL7Exception, LookupError, TypeError, ValueError)
 """Exceptions of the parser for bytes that are not a message."""
 
 
+_LONGEST = {3: 227, 4: 227, 5: 227, 6: 227, 10: 199}
+"""Fields of MSH, and their length at most: HL7 v2.5.1 section 2.A.33 (HD); v2.7 section 2.14.9.10."""
+
+
 class NoMessage(Exception):
     """The bytes are not an HL7 message. The text is one sentence without patient data."""
 
@@ -155,7 +159,16 @@ class Message:
 
     @property
     def control_id(self) -> str:
-        return self.header.component(10)
+        """The beginning of MSH-10, where that is too long (`too_long`)."""
+        return self.header.component(10)[: _LONGEST[10]]
+
+    @property
+    def too_long(self) -> str:
+        """The first field of MSH that is longer than HL7 has it, in words; "" if none is."""
+        for field, most in _LONGEST.items():
+            if len(self.header.raw(field)) > most:
+                return f"MSH-{field} is longer than {most} characters"
+        return ""
 
     @property
     def document(self) -> str:
