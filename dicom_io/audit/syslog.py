@@ -75,6 +75,9 @@ class SyslogReceiver:
             raise Unreachable(f"{self}: {error}") from error
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(f"{self}: its certificate: {error.verify_message}") from error
+        except ssl.SSLEOFError as error:
+            says = "it ended the connection without TLS's close_notify (RFC 5425 section 4.4): what it has is not known"
+            raise Unreachable(f"{self}: {says}") from error
         except ssl.SSLError as error:
             raise Unreachable(f"{self}: TLS: {in_words(error)}") from error
         except OSError as error:
@@ -82,12 +85,12 @@ class SyslogReceiver:
 
     def _by_tls(self, messages: Sequence[bytes], tls: TlsFiles) -> None:
         """RFC 5425 has no acknowledgement. But a receiver must answer our close_notify with its own (section 4.4),
-        which it sees behind all messages: then it has read them. So each batch has its own connection."""
+        which it sees behind all messages: then it has read them. So each batch has its own connection. One that ended
+        without it may have read any part of the messages: they are sent again."""
         framed = b"".join(b"%d %b" % (len(message), message) for message in messages)
         with tls.connected(self.host, self.port, self.timeout_s) as connection:
             connection.sendall(framed)
-            with suppress(ssl.SSLEOFError):  # it closes without a close_notify: it has read to our end
-                connection.unwrap()
+            connection.unwrap()
 
     def _by_udp(self, messages: Sequence[bytes]) -> None:
         family, kind, protocol, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)[0]
