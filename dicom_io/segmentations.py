@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,16 @@ def of_one_image(dataset: Dataset, image_uid: str) -> Dataset:
     part.PixelData = packed + b"\0" * (len(packed) % 2)
     part["PixelData"].VR = "OB" if stack.dtype.itemsize == 1 else "OW"
     return part
+
+
+def has_same_frames(left: Path, right: Path) -> bool:
+    """Whether two segmentations hold the same values in the same order, whatever their transfer syntaxes.
+
+    Raises:
+        NotReadable: one is damaged, or frames and header contradict each other.
+    """
+    planes = zip_longest(_planes(_read(left)), _planes(_read(right)))
+    return all(one is not None and other is not None and np.array_equal(one, other) for one, other in planes)
 
 
 def shape_of(dataset: Dataset) -> tuple[int, int]:

@@ -7,6 +7,7 @@ into the archive. A crash after that leaves at most a file without a row, which 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -387,7 +388,26 @@ class Receiving:
                 hold_contradicting(session, session.get_one(Instance, known.id), why, self._now())
                 self._audit(session, received, header, known.study_id, Action.CREATE, f"{why}: set aside")
             self._place(whole.path, version.path, header)
+        else:
+            self._set_aside_again(received, header, known, version.path, why)
         return Answer.shortened(Status.CONTRADICTS, f"{why}: set aside")
+
+    def _set_aside_again(
+        self, received: ReceivedFile, header: InstanceHeader, known: Instance, path: Path, why: Contradiction
+    ) -> None:
+        """Retention counts the days of the study and of the file from now.
+
+        Raises:
+            _Purged: retention deleted the file before the study's row was locked.
+        """
+        with self._one_writer.begin() as session:
+            now = self._now()
+            came_again(session.get_one(Study, known.study_id, with_for_update=True), now)
+            self._audit(session, received, header, known.study_id, Action.READ, f"{why}: set aside before")
+            try:
+                os.utime(path, (now, now))
+            except FileNotFoundError:
+                raise _Purged from None
 
     @contextmanager
     def _entering(self, path: str, header: InstanceHeader, *, is_new: bool) -> Iterator[Session]:

@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from dicom_io.errors import NotReadable
+from dicom_io.headers import kind_of
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.pixels.decoding import read_dataset, stored_values
+from dicom_io.pixels.intact import read_up_to_pixels
+from dicom_io.segmentations import has_same_frames
 from node.intake.worker_process import NoAnswer, WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -41,6 +45,8 @@ class PixelComparison:
 
 
 def _is_same(left: Path, right: Path, max_pixels: int) -> bool:
+    if all(kind_of(read_up_to_pixels(path)) is InstanceKind.SEGMENTATION for path in (left, right)):
+        return has_same_frames(left, right)
     before = stored_values(read_dataset(left, max_pixels)).values
     after = stored_values(read_dataset(right, max_pixels)).values
     return np.array_equal(before, after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +16,7 @@ from models.types.words import counted
 from node.retention.clock_doubt import quiet_for_days
 from node.retention.deleting import Size, files_of, size_of
 from node.retention.kept import Keeping
-from node.retention.purge import MB, old_files, refused_reports
+from node.retention.purge import MB, old_files, refused_reports, why_set_aside_is_kept
 from node.retention.rules import DAY_S, SPACE, Part, Rule, next_due, old_enough, rule_for_space, rules
 from node.retention.told import day_of
 from node.store.tables import Instance, Study
@@ -106,7 +107,9 @@ def _files_alone(session: Session, settings: Settings, keeping: Keeping, now: fl
     """The files that go without a study, by their setting."""
     files: dict[str, list[str]] = {}
     for setting, path in old_files(settings, now):
-        files.setdefault(setting, []).append(str(path))
+        with suppress(FileNotFoundError):  # the purge deletes it at this moment
+            if setting != "quarantine_days" or not why_set_aside_is_kept(session, path, keeping):
+                files.setdefault(setting, []).append(str(path))
     days = settings.retention.refused_days
     if days is not None:
         for number, study_id in refused_reports(session, now - days * DAY_S):

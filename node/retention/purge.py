@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from dicom_io.errors import NotReadable
+from dicom_io.headers import kind_of
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.outputs import OUTPUTS
+from dicom_io.segmentations import read_header
 from models.types.words import counted
 from node.archive.layout import HL7_REFUSED, QUARANTINE
 from node.archive.versions import uid_of
@@ -23,7 +27,7 @@ from node.audit.actors import Actor
 from node.audit.events import enter_instances_deleted, enter_study_deleted
 from node.logs import place_of
 from node.retention.deleting import Size, are_doomed, delete_doomed, doom, doom_refused
-from node.retention.kept import Keeping
+from node.retention.kept import CORRECTED, Keeping
 from node.retention.rules import DAY_S, NO_NODE_BEFORE, Part, Rule, is_old_enough, old_enough, rule_for_space, rules
 from node.store.database import Sessions, read_only
 from node.store.tables import Instance, Result, Study
@@ -31,6 +35,10 @@ from node.store.tables import Instance, Result, Study
 log = logging.getLogger(__name__)
 
 MB = 1_000_000
+
+
+class _Stays(Exception):
+    """A file of quarantine is kept."""
 
 
 @dataclass
@@ -76,8 +84,9 @@ class Purge:
             for study_id in due:
                 self._purge_study(rule, study_id, keeping, done)
         self._purge_refused_reports(keeping, done)
-        for _, path in old_files(self.settings, self.now()):
-            self._delete(path, done)
+        for setting, path in old_files(self.settings, self.now()):
+            days = getattr(self.settings.retention, setting)
+            self._delete(path, self.now() - days * DAY_S, keeping, done)
         return _told(done)
 
     def for_space(self) -> Purged:
@@ -161,29 +170,41 @@ class Purge:
                 doom_refused(session, still, self.settings.data_dir, self.now())
             done.size += delete_doomed(self.sessions, self.settings.data_dir, self.freed)
 
-    def _delete(self, path: Path, done: Purged) -> None:
-        """Deletes a file that has no row."""
-        set_aside = path.is_relative_to(self.settings.data_dir / QUARANTINE)
-        if set_aside:
-            self._enter_set_aside(path)
+    def _delete(self, path: Path, before: float, keeping: Keeping, done: Purged) -> None:
+        """Deletes a file that has no row, if it is still as old."""
         try:
-            size = path.stat().st_size
-            path.unlink()
-        except FileNotFoundError:  # another purge has deleted it
+            if path.is_relative_to(self.settings.data_dir / QUARANTINE):
+                size = self._delete_set_aside(path, before, keeping)
+                self.freed(size)
+            else:
+                size = path.stat().st_size
+                path.unlink()
+        except (FileNotFoundError, _Stays):  # another purge has deleted it; or it came again
             return
         except OSError as fault:
             log.error("a file of quarantine or of refused messages cannot be deleted: %s", place_of(fault))
             return
         done.size += Size(1, size)
-        if set_aside:
-            self.freed(size)
 
-    def _enter_set_aside(self, path: Path) -> None:
-        """Enters into the audit trail that an instance is deleted that was set aside, in place of one with its UID."""
+    def _delete_set_aside(self, path: Path, before: float, keeping: Keeping) -> int:
+        """Deletes an instance that was set aside, and enters that into the audit trail; returns its size. While the
+        rows of its studies are locked it does not come again (node/intake/receiving.py).
+
+        Raises:
+            _Stays: it is kept, or came again.
+        """
         with self.sessions.begin() as session:
+            for study in studies_of(session, path):
+                session.get_one(Study, study.id, with_for_update=True)
+            if not _is_old(path, before) or why_set_aside_is_kept(session, path, keeping):
+                raise _Stays
             kept = session.scalar(select(Instance).where(Instance.sop_instance_uid == uid_of(path.name)))
             if kept is not None:  # else a person put the file there
                 enter_instances_deleted(session, kept.study, {kept.sop_class_uid: 1}, self.by, self.now())
+                session.flush()
+            size = path.stat().st_size
+            path.unlink()
+        return size
 
 
 def _told(done: Purged) -> Purged:
@@ -210,7 +231,7 @@ def _refused(before: float) -> tuple[ColumnElement[bool], ...]:
 
 def old_files(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:
     """The files without a row that are old enough, with their setting: set aside in quarantine, and refused HL7
-    messages."""
+    messages. Of those that were set aside `why_set_aside_is_kept` decides too."""
     for folder, setting, days in (
         (QUARANTINE, "quarantine_days", settings.retention.quarantine_days),
         (HL7_REFUSED, "refused_days", settings.retention.refused_days),
@@ -218,6 +239,26 @@ def old_files(settings: Settings, now: float) -> Iterator[tuple[str, Path]]:
         if days is not None:
             for path in (settings.data_dir / folder).rglob("*"):
                 with suppress(FileNotFoundError):  # another purge deletes it at this moment
-                    found = path.stat()
-                    if S_ISREG(found.st_mode) and NO_NODE_BEFORE <= found.st_mtime < now - days * DAY_S:
+                    if _is_old(path, now - days * DAY_S):
                         yield setting, path
+
+
+def _is_old(path: Path, before: float) -> bool:
+    found = path.stat()
+    return S_ISREG(found.st_mode) and NO_NODE_BEFORE <= found.st_mtime < before
+
+
+def studies_of(session: Session, path: Path) -> list[Study]:
+    """The studies that a file of quarantine is about: the one that it names, and that of the instance of its UID."""
+    of_instance = select(Instance.study_id).where(Instance.sop_instance_uid == uid_of(path.name))
+    named = Study.study_instance_uid == path.parent.name
+    return list(session.scalars(select(Study).where(or_(named, Study.id.in_(of_instance))).order_by(Study.id)))
+
+
+def why_set_aside_is_kept(session: Session, path: Path, keeping: Keeping) -> str:
+    """Why a file of quarantine is kept however old it is; "": it may go. A segmentation may be the only copy of what an
+    expert drew."""
+    with suppress(NotReadable):  # another file that a person put there
+        if kind_of(read_header(path)) is InstanceKind.SEGMENTATION:
+            return CORRECTED
+    return next(filter(None, (keeping.why(session, study, Part.IMAGES) for study in studies_of(session, path))), "")

@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 from assessing import finding, report_on
 from clock import Clock
-from keeping import DAY_S, PACS, deliver, files, named, on_disk, purge, purge_of, reported_and_delivered, settings_of
+from keeping import (
+    DAY_S,
+    PACS,
+    annotate,
+    deliver,
+    files,
+    named,
+    on_disk,
+    purge,
+    purge_of,
+    reported_and_delivered,
+    settings_of,
+)
 from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
 from road import Road, changed
@@ -90,25 +102,6 @@ def test_each_part_goes_by_its_own_age(road: Road, mammogram_study: DemoStudy) -
         after_days(road, 10.1)
     assert left == [[True] * 3, [False, True, True], [False, False, True], [False] * 3]
     assert on_disk(road) == named(road)
-
-
-def annotate(road: Road, creator: str = "Expert^Some", *, automatic: bool = False, **changes: str) -> None:
-    """Somebody corrects the first result, as a viewer does. `automatic`: which leaves that the node found it."""
-    (first, *_) = road.results("SEG")
-    first.SOPInstanceUID = first.file_meta.MediaStorageSOPInstanceUID = "1.2.3.77"
-    first.Manufacturer = "Viewer"
-    first.DeviceUID = first.SeriesInstanceUID = "1.2.3.78"
-    del first.ContributingEquipmentSequence
-    for segment in () if automatic else first.SegmentSequence:
-        segment.SegmentAlgorithmType = "MANUAL"
-        segment.pop("SegmentAlgorithmName", None)
-        segment.pop("SegmentationAlgorithmIdentificationSequence", None)
-    first.ContentCreatorName = creator
-    for keyword, value in changes.items():
-        setattr(first, keyword, value)
-    first.save_as(road.data_dir / "corrected.dcm", enforce_file_format=True)
-    road.receive(road.data_dir / "corrected.dcm")
-    (road.data_dir / "corrected.dcm").unlink()
 
 
 def test_what_a_person_corrected_is_kept_for_ever_with_its_image_and_proposal(
@@ -291,6 +284,7 @@ def test_two_purges_at_once_delete_each_file_once(
         dark = changed(mammogram_study.files[0])
         dark.PixelData = bytes([number]) * len(dark.PixelData)
         road.receive(dark)
+    road.read()
     for path in files(road, "quarantine"):
         os.utime(road.data_dir / path, (road.clock() - 31 * DAY_S,) * 2)
     listed, sizes = retention_purge.old_files, list[int]()
