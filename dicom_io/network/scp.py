@@ -32,6 +32,7 @@ from dicom_io.network.scp_gate import Admission, Refusal, TellRefused
 from dicom_io.network.scp_messages import StreamingDIMSE
 from dicom_io.network.scp_request import Names, UserIdentity
 from dicom_io.network.scp_stream import ReceivingServer, StreamingHandler
+from dicom_io.network.throttle import Throttle
 from dicom_io.network.tls import ServerTls, names_of
 from dicom_io.network.user_identity import Demand, NotIdentified, ProofUnusable
 
@@ -165,6 +166,7 @@ class Listener:
         self._addresses: list[tuple[str, int, ServerTls | None]] = [(host, port, None)]
         if by_tls is not None:
             self._addresses.append((by_tls.host, by_tls.port, by_tls.tls))
+        self._throttle = Throttle(time.monotonic)
         self._senders = tuple(senders)
         self._incoming = incoming
         self._intake = intake
@@ -289,16 +291,26 @@ class Listener:
     ) -> Refusal | Admission:
         known = self._known(names.calling, address, certificate)
         refusal = Refusal(*_UNKNOWN_CALLER, f"{names.calling!r} at {address} is not among the senders")
+        who, failed = f"{names.calling} {address}", False
+        waits = self._throttle.wait_s(who) > 0
         for demand in (sender.user for sender, is_at in known.items() if is_at):
             if demand is None:
                 return Admission()
+            if waits:
+                says = "did not prove its user several times, and must wait: up to 15 minutes, twice as long each time"
+                refusal = Refusal(*_NOT_NOW, f"{names.calling!r} at {address} {says}")
+                continue
             try:
                 user = demand.user_of(stated)
+                self._throttle.succeeded(who)
                 return Admission(user, answers=stated is not None and stated.wants_answer)
             except NotIdentified as why:
+                failed = True
                 refusal = Refusal(*_NOT_IDENTIFIED, f"{names.calling!r} at {address} {why}")
             except ProofUnusable as why:
                 refusal = Refusal(*_NOT_NOW, f"the user of {names.calling!r} cannot be known: {why}")
+        if failed:
+            self._throttle.failed(who)
         return refusal
 
     def _limit_caller(self, event: evt.Event) -> None:

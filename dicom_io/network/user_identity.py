@@ -92,8 +92,16 @@ class AllowedUser:
             raise wrong
         return self.username
 
+    @property
+    def passcode(self) -> bytes | None:
+        """
+        Raises:
+            ProofUnusable: the file cannot be read.
+        """
+        return None if self.passcode_file is None else _content(self.passcode_file)
+
     def check(self) -> None:
-        if self.passcode_file is not None and not _content(self.passcode_file):
+        if self.passcode == b"":
             raise ProofUnusable(f"{self.passcode_file} is empty")
 
 

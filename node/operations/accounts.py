@@ -178,13 +178,19 @@ def _themselves(row: Account, address: str) -> Actor:
 def _hashed(password: str, name: str) -> str:
     if not LEAST_LETTERS <= len(password) <= MOST_LETTERS:
         raise AccountRefused(f"A password has {LEAST_LETTERS} letters at least, and {MOST_LETTERS} at most.")
+    if why := easy_to_guess(password, name):
+        raise AccountRefused(f"This password is easy to guess. {why} Take several words that have nothing in common.")
+    return PasswordHasher().hash(password)
+
+
+def easy_to_guess(password: str, name: str) -> str:
+    """Why the password of this name is easy to guess; "" if it is not."""
     from zxcvbn import zxcvbn  # its lists of words take a tenth of a second
 
     found = zxcvbn(password[:_LOOKED_AT], user_inputs=[name, *_OF_THIS_PLACE])
-    if found["score"] < _LEAST_SCORE:
-        why = found["feedback"]["warning"] or "It is of common words, names, dates or rows of keys."
-        raise AccountRefused(f"This password is easy to guess. {why} Take several words that have nothing in common.")
-    return PasswordHasher().hash(password)
+    if found["score"] >= _LEAST_SCORE:
+        return ""
+    return found["feedback"]["warning"] or "It is of common words, names, dates or rows of keys."
 
 
 def _row(session: Session, name: str) -> Account | None:

@@ -27,7 +27,7 @@ from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scu import Content, accepted_of, echo
-from dicom_io.network.user_identity import Demand, ProofUnusable
+from dicom_io.network.user_identity import AllowedUser, Demand, ProofUnusable
 from dicom_io.network.web_peer import web_echo
 from dicom_io.results.language import language_of
 from node.archive.far_side import FarSideFailed, far_side
@@ -36,6 +36,7 @@ from node.delivery.destinations import mllp_peer, preferred
 from node.delivery.fhir_server import fhir_echo
 from node.delivery.mllp import mllp_connects
 from node.mail.server import MailRefused, mail_echo
+from node.operations.accounts import LEAST_LETTERS, easy_to_guess
 from node.operations.certificates import certificates
 from node.operations.cluster import cluster_answers
 from node.operations.listening import Listens, can_listen, is_own, listeners
@@ -157,6 +158,11 @@ def user_can_be_known(ae_title: str, demand: Demand) -> CheckResult:
         demand.check()
     except ProofUnusable as error:
         return CheckResult(about, False, str(error))
+    if isinstance(demand, AllowedUser) and demand.passcode is not None:
+        passcode = demand.passcode.decode("utf-8", "replace")
+        if len(passcode) < LEAST_LETTERS or easy_to_guess(passcode, demand.username):
+            says = f"its passcode is easy to guess: set one of {LEAST_LETTERS} letters at least, that no list has"
+            return CheckResult(about, True, says, warns=True)
     return CheckResult(about, True, f"{demand.how} demanded")
 
 

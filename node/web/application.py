@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from config.settings import Settings
+from dicom_io.network.throttle import Throttle
 from node.audit.refusals import Refusals
 from node.store.database import Sessions
 from node.web.answers import page, plainly
@@ -43,7 +44,6 @@ from node.web.pages import (
 from node.web.protection import Gate, no_database
 from node.web.recent_views import RecentViews
 from node.web.rendering import FOLDER, Renderer
-from node.web.throttle import Throttle
 from node.web.tokens import Tokens, key_of
 
 PROVIDER_MAY_TAKE_S = 600

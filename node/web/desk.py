@@ -9,6 +9,7 @@ from threading import Lock
 from fastapi import Request
 
 from config.settings import Settings
+from dicom_io.network.throttle import Throttle
 from node.audit.refusals import Refusals
 from node.store.database import Sessions
 from node.web.background import Background
@@ -16,7 +17,6 @@ from node.web.live import Live
 from node.web.metrics import Metrics
 from node.web.recent_views import RecentViews
 from node.web.rendering import Renderer
-from node.web.throttle import Throttle
 from node.web.tokens import Tokens
 
 

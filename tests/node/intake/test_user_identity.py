@@ -11,10 +11,13 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
+from running import eventually
 
 from config.settings import Settings
 from dicom_io.network.scp import AllowedSender
+from dicom_io.network.throttle import FREE_TRIES
 from dicom_io.network.user_identity import AllowedUser
+from node.operations.check import user_can_be_known
 from node.peers import callers
 
 USERNAME, WITH_PASSCODE, KERBEROS = 1, 2, 3
@@ -27,9 +30,9 @@ def passcode(tmp_path: Path) -> Path:
     return file
 
 
-def accepted(node, kind: int | None, name: bytes = b"", passcode: bytes = b"") -> bool:
+def accepted(node, kind: int | None, name: bytes = b"", passcode: bytes = b"", title: str = "PACS") -> bool:
     """Whether an association with this user identity is accepted."""
-    ae = AE("PACS")
+    ae = AE(title)
     ae.add_requested_context(Verification)
     items = []
     if kind is not None:
@@ -106,3 +109,28 @@ def test_a_sender_that_also_reports_on_commitments_must_state_its_user_too(start
     assert not accepted(node, None)
     assert not accepted(node, WITH_PASSCODE, b"modality-7", b"wrong")
     assert accepted(node, WITH_PASSCODE, b"modality-7", b"open sesame")
+
+
+def test_whoever_tries_passcodes_must_wait_and_gets_in_with_the_right_one_afterwards(
+    start_node, passcode: Path, caplog
+):
+    senders = [AllowedSender(title, user=AllowedUser("modality-7", passcode)) for title in ("PACS", "CT")]
+    node = start_node(senders=tuple(senders))
+    for number in range(FREE_TRIES):
+        assert not accepted(node, WITH_PASSCODE, b"modality-7", b"%d" % number)
+    assert not accepted(node, WITH_PASSCODE, b"modality-7", b"open sesame")
+    assert "'PACS' at 127.0.0.1 did not prove its user several times, and must wait" in caplog.text
+    assert accepted(node, WITH_PASSCODE, b"modality-7", b"open sesame", title="CT")
+    again = lambda: accepted(node, WITH_PASSCODE, b"modality-7", b"open sesame") or None  # noqa: E731
+    eventually("the wait is over", again)
+
+
+@pytest.mark.parametrize(
+    ("content", "warns"),
+    [("open sesame", True), ("passwordpassword", True), ("modality-7modality-7", True), ("wgk7-Otter-laub-934", False)],
+)
+def test_a_passcode_that_is_easy_to_guess_is_a_warning_of_check(passcode: Path, content: str, warns: bool):
+    passcode.write_text(content)
+    found = user_can_be_known("PACS", AllowedUser("modality-7", passcode))
+    assert (found.ok, found.warns) == (True, warns)
+    assert content not in found.says
