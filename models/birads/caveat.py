@@ -46,7 +46,7 @@ def caveat_of(figures: Mapping[str, Any]) -> str:
         figures: a classifier's, as in bundle.toml: INTERCEPT and SLOPE as [value, low, high].
     """
     faults = [*_too_high_or_low(figures.get(INTERCEPT)), *_too_extreme_or_moderate(figures.get(SLOPE))]
-    patients = figures.get("patients")
+    patients = figures.get("image: patients", figures.get("patients"))
     of = counted(patients, "held-out patient") if isinstance(patients, int) else "held-out patients"
     return f"On {of} they were {' and '.join(faults)}." if faults else ""
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.birads.agreement import IMPLIED
 from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level, prior_of
 from models.evaluation.observations import Observation
-from models.evaluation.reported_scores import ReportedScore, of_calibration, scores_of
+from models.evaluation.reported_scores import ReportedScore, composed, of_calibration, pairs, scores_of
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Table
-from models.measures.detection import Figure, with_intervals
+from models.measures.detection import LEAST_PATIENTS, Figure, with_intervals
 from models.measures.scores import brier, calibration_curve, calibration_line, weights
 
 COLUMNS = ("intercept", "slope", "expected calibration error", "Brier score")
@@ -26,25 +28,40 @@ def calibration_figures(
     """`COLUMNS` of a calibration's probabilities, at the prevalence of the same cases and with the calibration's
     weights, with 95 % intervals by patient; None without both malignant and other cases.
 
-    A composed exam counts as its first breast's patient.
+    For composed exams the patients of single breasts are resampled, and the exams composed anew in each draw: so the
+    intervals take in the chance of both patients of a pair.
 
     Args:
         scored: at all levels, of patients that the calibration was not fitted on.
     """
-    cases = of_calibration(scored, calibration)
+    of_pairs = calibration.composed and calibration.level is Level.EXAM
+    cases = composed(scored, Level.BREAST) if of_pairs else of_calibration(scored, calibration)
     malignant = np.array([case.malignant for case in cases], dtype=np.bool_)
     normal = np.array([case.normal for case in cases], dtype=np.bool_)
-    if not cases or malignant.all() or not malignant.any():
+    scores = np.array([case.score for case in cases])
+    firsts = pairs(malignant)[0] if of_pairs else np.arange(malignant.size)
+    if not firsts.size or malignant[firsts].all() or not malignant[firsts].any():
         return None
-    here = calibration.at_prevalence(float(malignant.mean()))
-    said = np.array([here.probability(case.score) for case in cases])
+    here = calibration.at_prevalence(float(malignant[firsts].mean()))
+    said = np.array([here.probability(score) for score in scores])
 
     def measure(at: list[int]) -> tuple[float, ...]:
-        chosen, outcomes = said[at], malignant[at]
-        line = calibration_line(chosen, outcomes, weights(outcomes, normal[at], calibration.normals))
+        first, second = pairs(malignant, at) if of_pairs else (np.array(at), np.array(at))
+        if not first.size:
+            return (math.nan,) * len(COLUMNS)
+        chosen = said[np.where(scores[first] >= scores[second], first, second)]
+        outcomes, normals = malignant[first], normal[first] & normal[second]
+        line = calibration_line(chosen, outcomes, weights(outcomes, normals, calibration.normals))
         return *line, calibration_curve(chosen, outcomes).error, brier(chosen, outcomes)
 
-    return tuple(with_intervals([case.patient for case in cases], measure, draws.seed, draws.resamples))
+    patients = [case.patient for case in cases]
+    if of_pairs and min(len(_of(patients, malignant)), len(_of(patients, ~malignant))) < LEAST_PATIENTS:
+        return tuple(Figure(value, math.nan, math.nan) for value in measure(list(range(len(cases)))))
+    return tuple(with_intervals(patients, measure, draws.seed, draws.resamples))
+
+
+def _of(patients: Sequence[str], chosen: NDArray[np.bool_]) -> set[str]:
+    return {patient for patient, is_chosen in zip(patients, chosen, strict=True) if is_chosen}
 
 
 def calibration_table(

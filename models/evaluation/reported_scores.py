@@ -15,6 +15,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.birads.calibration import Calibration, Level
 from models.datasets.case import Case, Pathology
 from models.evaluation.observations import Observation
@@ -161,12 +164,25 @@ def composed(scored: Sequence[ReportedScore], level: Level) -> list[ReportedScor
     ]
     if level is Level.BREAST:
         return breasts
-    others = [breast for breast in breasts if not breast.malignant]
+    malignant = np.array([breast.malignant for breast in breasts], dtype=np.bool_)
     return [
         ReportedScore(
             level, max(breast.score, other.score), breast.malignant, breast.patient, breast.normal and other.normal
         )
-        for breast in breasts
-        for other in others
-        if other is not breast
+        for breast, other in ((breasts[one], breasts[two]) for one, two in zip(*pairs(malignant), strict=True))
     ]
+
+
+def pairs(malignant: NDArray[np.bool_], at: Sequence[int] | None = None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Both breasts of each exam that can be composed: each breast with each other one that is not malignant.
+
+    Args:
+        malignant: of each breast.
+        at: the breasts to use, by their index, some more than once (a draw of a bootstrap): copies of a breast are no
+            pair. None: all, once.
+    """
+    used = np.arange(malignant.size) if at is None else np.asarray(at, dtype=np.intp)
+    others = used[~malignant[used]]
+    first, second = np.repeat(used, others.size), np.tile(others, used.size)
+    different = first != second
+    return first[different], second[different]

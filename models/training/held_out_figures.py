@@ -61,14 +61,16 @@ def measure(
 
 
 def figures_of(kind: str, seen: Sequence[Observation]) -> tuple[dict[str, Any], list[str]]:
-    """The same, from what was observed. The counts are those of the first figure that could be measured."""
+    """The same, from what was observed. Where figures are of several levels, each level has its own counts ("breast:
+    patients")."""
     found: dict[str, Any] = {}
     missing: list[str] = []
-    for row, names in _rows(kind, seen):
+    for row, names, level in _rows(kind, seen):
         counts = row.counts
-        if counts is not None and not found and any(isinstance(cell, Figure) for cell in row.cells):
-            found |= {"patients": counts.patients, "images": counts.images}
-            found |= {"lesions": counts.lesions} if counts.lesions is not None else {}
+        if counts is not None and any(isinstance(cell, Figure) for cell in row.cells):
+            of = f"{level}: " if level else ""
+            found |= {f"{of}patients": counts.patients, f"{of}images": counts.images}
+            found |= {f"{of}lesions": counts.lesions} if counts.lesions is not None else {}
         for name, cell in zip(names, row.cells, strict=True):
             match cell:
                 case Figure() if cell.bare:
@@ -105,19 +107,23 @@ def calibration_lines(
     return found
 
 
-def _rows(kind: str, seen: Sequence[Observation]) -> list[tuple[Row, list[str]]]:
-    """Rows of the evaluation's tables, and the names of their figures in the bundle."""
+def _rows(kind: str, seen: Sequence[Observation]) -> list[tuple[Row, list[str], str]]:
+    """Rows of the evaluation's tables, the names of their figures in the bundle, and its level; "" for a single row."""
     draws = Draws()
     match kind:
         case "detector" | "calcifications":
             names = [f"sensitivity at {column} false positives an image" for column in FROC_COLUMNS[:-1]]
-            return [(froc_row(measured_images(seen), kind, draws), [*names, "FROC score"])]
+            return [(froc_row(measured_images(seen), kind, draws), [*names, "FROC score"], "")]
         case "segmenter":
             names = [f"{name} in true boxes" for name in _OVERLAPS]
-            return [(overlap_row(kind, by_true_box(seen), lambda drawing: drawing.own, draws), names)]
+            return [(overlap_row(kind, by_true_box(seen), lambda drawing: drawing.own, draws), names, "")]
         case _:
             rows = [
-                (area_row(kind, some, draws, why_no_scores(seen)), [f"{level} {name}" for name in AREA_COLUMNS])
+                (
+                    area_row(kind, some, draws, why_no_scores(seen)),
+                    [f"{level} {name}" for name in AREA_COLUMNS],
+                    str(level),
+                )
                 for level, some in levels(seen).items()
                 if some or level is Level.IMAGE
             ]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from observations import many
 
 from models.birads.agreement import IMPLIED
 from models.birads.calibration import Calibration, Level, Method
-from models.evaluation.calibration import COLUMNS, calibration_table, categories_table
+from models.evaluation.calibration import COLUMNS, calibration_figures, calibration_table, categories_table
 from models.evaluation.observations import Observation
-from models.evaluation.reported_scores import scores_of
+from models.evaluation.reported_scores import ReportedScore, composed, scores_of
 from models.evaluation.tables import Absent, Draws
-from models.measures.detection import Figure
+from models.measures.detection import Figure, with_interval
+from models.measures.scores import calibration_line
 from models.training.held_out_figures import calibration_lines
 
 DRAWS = Draws(resamples=50)
@@ -61,6 +63,43 @@ def test_the_figures_of_a_training_are_those_of_an_evaluation(fitted: dict[Level
     rows = calibration_table(seen(), fitted, Draws(1, 500)).rows
     shown = [cell for row in rows for cell in row.cells[:2] if isinstance(cell, Figure)]
     assert [[cell.value, cell.low, cell.high] for cell in shown] == [lines[name] for name in lines]
+
+
+def test_the_interval_of_composed_exams_takes_in_the_chance_of_both_patients() -> None:
+    """Five partners without cancer for forty patients with it: who these five are decides the line."""
+    draw = np.random.default_rng(3)
+    scored = [
+        ReportedScore(
+            Level.IMAGE, float(1 / (1 + np.exp(-draw.normal(1.5 * malignant)))), malignant, f"{number}-{malignant}"
+        )
+        for malignant, count in ((True, 40), (False, 6))
+        for number in range(count)
+    ]
+    found = calibration_figures(COMPOSED[Level.EXAM], scored, DRAWS)
+    assert found is not None
+    exams = composed(scored, Level.EXAM)
+    assert (len(exams), sum(exam.malignant for exam in exams)) == (40 * 6 + 6 * 5, 40 * 6)
+    here = COMPOSED[Level.EXAM].at_prevalence(40 * 6 / len(exams))
+    said = np.array([here.probability(exam.score) for exam in exams])
+    malignant = np.array([exam.malignant for exam in exams])
+    line = calibration_line(said, malignant)
+    assert (found[0].value, found[1].value) == pytest.approx(line)
+    conditional = with_interval(
+        [exam.patient for exam in exams if exam.malignant],
+        lambda at: calibration_line(
+            np.concatenate((said[malignant][at], said[~malignant])), np.repeat([True, False], [len(at), 30])
+        )[1],
+        1,
+        50,
+    )
+    assert found[1].high - found[1].low > 1.5 * (conditional.high - conditional.low)
+
+
+def test_exams_of_too_few_patients_of_either_sort_have_no_interval() -> None:
+    scored = [ReportedScore(Level.IMAGE, 0.2 + number / 50, number < 4, str(number)) for number in range(30)]
+    found = calibration_figures(COMPOSED[Level.EXAM], scored, DRAWS)
+    assert found is not None
+    assert all(figure.bare for figure in found)
 
 
 def test_the_shares_of_the_implied_categories_make_a_whole() -> None:

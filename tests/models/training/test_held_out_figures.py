@@ -17,5 +17,13 @@ def test_the_counts_are_of_the_figures_that_could_be_measured() -> None:
     assert "image AUC" not in figures
     assert any("image AUC" in sentence for sentence in missing)
     lesions = [image for image in seen if image.lesions]
-    assert figures["images"] == len(lesions)
-    assert figures["patients"] == len({image.patient for image in lesions})
+    assert figures["lesion: images"] == len(lesions)
+    assert figures["lesion: patients"] == len({image.patient for image in lesions})
+
+
+def test_each_level_of_a_classifier_has_its_own_counts() -> None:
+    seen = many()
+    figures, _ = figures_of("classifier", seen)
+    assert figures["image: images"] == len(seen)
+    assert figures["lesion: images"] == len([image for image in seen if image.lesions])
+    assert "patients" not in figures
