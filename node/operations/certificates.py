@@ -96,6 +96,11 @@ def _usable(settings: Settings) -> Iterator[CheckResult]:
             if isinstance(peer, ByTls)
         ),
     ]
+    if settings.web.certificate is not None:
+        try:
+            TlsFiles(settings.web.certificate, settings.web.key, None).server(asks=False)
+        except CertificatesUnusable as error:
+            yield CheckResult("TLS of the page", False, str(error))
     for name, server in (("receiver.tls", settings.receiver.tls), ("hl7.tls", settings.hl7.tls)):
         try:
             if server is not None:

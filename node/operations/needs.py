@@ -198,7 +198,7 @@ def _unsent(session: Session, settings: Settings, now: float) -> Iterator[Need]:
 
 
 def _certificates(judged: Sequence[CheckResult]) -> Iterator[Need]:
-    cure = "DICOM TLS reads a new file by itself; for the page, start the node again."
+    cure = "A new file is read by itself; for ray.tls, start the node again."
     for certificate in judged:
         yield Need("certificate", f"{certificate.about}: {certificate.says}", cure, of=certificate.about)
 

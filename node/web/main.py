@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import sys
 import threading
 import time
 from types import FrameType
 
 from config.settings import Settings
+from dicom_io.network.tls import ServerTls, TlsFiles
 from node.logs import set_up_logging
 from node.store.clock import steady
 from node.store.database import open_queue
@@ -38,24 +40,34 @@ def run_web(settings: Settings) -> None:
             application.state.desk.live.stop()
             super().handle_exit(sig, frame)
 
-    server = Server(
-        uvicorn.Config(
-            application,
-            host=web.host,
-            port=web.port,
-            ssl_certfile=web.certificate,
-            ssl_keyfile=web.key,
-            log_config=None,
-            access_log=False,  # addresses say who looked at what
-            server_header=False,
-            proxy_headers=False,  # anybody may write them
-            ws="none",
-            lifespan="on",
-            timeout_graceful_shutdown=1,
-        )
+    config = uvicorn.Config(
+        application,
+        host=web.host,
+        port=web.port,
+        ssl_certfile=web.certificate,
+        ssl_keyfile=web.key,
+        log_config=None,
+        access_log=False,  # addresses say who looked at what
+        server_header=False,
+        proxy_headers=False,  # anybody may write them
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=1,
     )
+    config.load()
+    if config.ssl is not None:
+        _follow_files(config.ssl, ServerTls(TlsFiles(web.certificate, web.key, None), asks=False))
     try:
-        server.run()
+        Server(config).run()
     except SystemExit:  # uvicorn's, after it has logged why
         log.error("the web page cannot listen on %s:%d: the port is in use, or not this machine's", web.host, web.port)
         sys.exit(1)
+
+
+def _follow_files(listening: ssl.SSLContext, tls: ServerTls) -> None:
+    """Each connection gets the certificate that the files have then: a renewed one needs no new start."""
+
+    def choose(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = tls.context()
+
+    listening.sni_callback = choose  # it is called for connections without a server's name, too
