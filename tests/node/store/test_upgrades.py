@@ -298,9 +298,11 @@ def test_each_study_says_which_bundle_read_it_where_bundles_change_while_studies
     node.start()
     send(node, first)
     eventually("the first study is reported", lambda: reported(node) == 1)
-    eventually("its reader is found", lambda: reader_of(node)).suspend()
+    reader = eventually("its reader is found", lambda: reader_of(node))
+    reader.suspend()
     send(node, second)  # it waits
     node.kill()
+    reader.kill()
     node.config.write_text(node.config.read_text().replace(str(blind_bundle), str(other)))
     node.start()
     eventually("the second study is reported too", lambda: reported(node) == 2)
