@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from dicom_io.network.answers import Status
 from models.types.words import counted
-from node.archive.copies import not_copied
+from node.archive.copies import longest_waiting, not_copied
 from node.archive.layout import AUDIT_SENT
 from node.audit.recorder import stored_head
 from node.audit.sender import not_sent
@@ -177,8 +178,14 @@ def _uncopied(session: Session, settings: Settings, now: float) -> Iterator[Need
         return
     count, since = not_copied(session)
     if since is not None and since < now - UNCOPIED_S:
-        says = f"{counted(count, 'instance')} {_is(count)} not copied to {settings.archive.copy_to}"
-        yield Need("archive", says, "The node's log says why; they are copied by themselves once it is mended.")
+        day = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC"
+        first = ", ".join(f"{instance} of study {study}" for study, instance in longest_waiting(session))
+        says = f"{counted(count, 'instance')} {_is(count)} not copied to {settings.archive.copy_to} since {day}"
+        yield Need(
+            "archive",
+            f"{says}: first {first}",
+            "The node's log says why; they are copied by themselves once it is mended.",
+        )
 
 
 def _unsent(session: Session, settings: Settings, now: float) -> Iterator[Need]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from s3_server import BUCKET, S3Server, s3_server
 from config.archive import Archive
 from config.settings import SettingsError, load
 from node.archive.copies import Copier, not_copied
-from node.archive.far_side import FarSide, FarSideFailed, NotThere, far_side
+from node.archive.far_side import FarSide, FarSideFailed, Folder, NotThere, far_side
 from node.archive.fetching import NoSuchStudy, fetch_missing, recall
 from node.audit.actors import command_line
 from node.operations.check import far_side_keeps
+from node.operations.needs import needs_now
 from node.retention.kept import NOT_COPIED, Keeping
 from node.retention.rules import Part
 from node.store.tables import Instance, Study
@@ -230,8 +232,8 @@ def test_a_far_side_that_is_away_keeps_nobody_from_receiving_and_is_named(road, 
         Archive(copy_to=str(tmp_path / "not-mounted")),
         Archive(copy_to=f"s3://{BUCKET}", endpoint=f"http://127.0.0.1:{closed_port}", **keys),
     )
-    road.receive(mammogram_study.files[0])
-    (instance,) = road.instances()
+    road.receive(*mammogram_study.files)  # one alone may fail for a reason of its own
+    instance, *_ = road.instances()
     for place in away:
         far = far_side(place)
         assert far is not None
@@ -240,8 +242,43 @@ def test_a_far_side_that_is_away_keeps_nobody_from_receiving_and_is_named(road, 
         assert str(failed.value).startswith(str(place.copy_to))
         assert instance.sop_instance_uid not in str(failed.value)
     with road.sessions.begin() as session:
-        assert not_copied(session) == (1, instance.received_at)
+        assert not_copied(session) == (4, instance.received_at)
     assert not (tmp_path / "not-mounted").exists(), "a mount point that is not mounted stays empty"
+
+
+@pytest.mark.parametrize("poisoned", [1, 2, 3, 4])
+def test_files_that_the_second_place_does_not_take_delay_no_other_and_are_named(
+    road, tmp_path, mammogram_studies, caplog, poisoned
+):
+    place = tmp_path / "far"
+    place.mkdir()
+    road.receive(*mammogram_studies[0].files)
+    instances = road.instances()
+    for instance in instances[:poisoned]:
+        (place / instance.path).mkdir(parents=True)  # an error of this file alone, that does not pass
+    copying = copier(road, Folder(place))
+
+    def rounds(count: int) -> None:
+        for _ in range(count):
+            with suppress(FarSideFailed):  # many that fail look like a place that is away: it waits, and goes on
+                copying.copy_some()
+            road.clock.seconds += 700
+
+    rounds(3)
+    assert [each.copied_at is not None for each in road.instances()] == [index >= poisoned for index in range(4)]
+    road.receive(*mammogram_studies[1].files)
+    rounds(2)
+    assert all(each.copied_at is not None for each in road.instances()[4:]), "what comes later is copied"
+    road.clock.seconds += 3600
+    settings = settings_of(road).model_copy(update={"archive": Archive(copy_to=str(place))})
+    with road.sessions() as session:
+        (need,) = [each for each in needs_now(session, settings, road.clock()) if each.about == "archive"]
+    assert all(f"{each.id} of study {each.study_id}" in need.says for each in instances[: min(poisoned, 3)])
+    for instance in instances[:poisoned]:
+        assert instance.sop_instance_uid not in caplog.text + need.says
+        (place / instance.path).rmdir()
+    rounds(2)
+    assert all(each.copied_at is not None for each in road.instances())
 
 
 def test_check_tells_whether_the_far_side_keeps_a_file(place, tmp_path):
