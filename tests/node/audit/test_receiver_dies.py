@@ -37,12 +37,6 @@ def reads_to_the_end_and_is_killed(connection: ssl.SSLSocket) -> None:
     _end(connection)
 
 
-def reads_all_and_answers_the_end(connection: ssl.SSLSocket) -> None:
-    while connection.recv(1 << 16):
-        pass
-    connection.unwrap().close()
-
-
 def _read(connection: ssl.SSLSocket, octets: int) -> None:
     while octets > 0:
         octets -= len(connection.recv(1 << 16))
@@ -82,5 +76,13 @@ def test_lines_of_a_receiver_that_dies_while_it_reads_do_not_count_as_sent(
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
 def test_lines_of_a_receiver_that_answers_their_end_count_as_sent(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    taken = bytearray()
+
+    def reads_all_and_answers_the_end(connection: ssl.SSLSocket) -> None:
+        while octets := connection.recv(1 << 16):
+            taken.extend(octets)
+        connection.unwrap().close()
+
     with receiving(tmp_path, reads_all_and_answers_the_end, version) as receiver:
         receiver.send(LINES)
+    assert all(line in taken for line in LINES)
