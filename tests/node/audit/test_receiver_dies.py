@@ -85,4 +85,4 @@ def test_lines_of_a_receiver_that_answers_their_end_count_as_sent(tmp_path: Path
 
     with receiving(tmp_path, reads_all_and_answers_the_end, version) as receiver:
         receiver.send(LINES)
-    assert all(line in taken for line in LINES)
+    assert all(line.encode() in taken for line in LINES)
