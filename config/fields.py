@@ -5,14 +5,48 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import unquote_plus
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+
+def secret_in(address: str) -> str:
+    """What secret an address holds, in words: a user or password before the host, or a parameter such as password or
+    token; "" if it holds none."""
+    _, is_address, rest = address.partition("://")
+    if not is_address:
+        return ""
+    if "@" in re.split("[/?#]", rest)[0]:
+        return "user or password"
+    return secret_parameter_in(address)
+
+
+def secret_parameter_in(address: str) -> str:
+    """The name of the first parameter of an address that is a secret; "" if there is none."""
+    parameters = re.split("[?&;#]", address)[1:]
+    names = (unquote_plus(parameter.partition("=")[0]).strip() for parameter in parameters)
+    return next((f"parameter {name}" for name in names if _SECRET.search(name) and not _OF_A_FILE.search(name)), "")
+
+
+_SECRET = re.compile("pass|pwd|secret|token|api.?key|credential|signature|scram", re.IGNORECASE)
+_OF_A_FILE = re.compile("file$", re.IGNORECASE)
 
 
 class Section(BaseModel):
+    """The settings of a section: whatever shows them shows no secret, since none of them may hold one."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _holds_no_secret(self) -> Self:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and (secret := secret_in(text)):
+                    raise ValueError(f"{name} must hold no {secret}: settings are shown and logged")
+        return self
 
 
 Value = TypeVar("Value")

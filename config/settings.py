@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
@@ -22,7 +22,19 @@ from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 from config.archive import Archive
 from config.audit import Audit
 from config.bundles import Bundles
-from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, Uri, beside, matching
+from config.fields import (
+    AETitle,
+    EquipmentText,
+    Name,
+    Port,
+    Section,
+    TimeZone,
+    Urgency,
+    Uri,
+    beside,
+    matching,
+    secret_parameter_in,
+)
 from config.hl7 import Hl7
 from config.mail import Mail
 from config.mistakes import BETWEEN, PREFIX, not_toml, sentences, unknown_variables
@@ -168,6 +180,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment overrides the file, whose contents are the init arguments."""
         return env_settings, init_settings
+
+    @field_validator("database_url")
+    @classmethod
+    def _has_its_password_before_the_host(cls, url: str | None) -> str | None:
+        if url is not None and (secret := secret_parameter_in(url)):
+            raise ValueError(
+                f"must hold no {secret}: it would be shown. The password is hidden where it stands before the host "
+                "(postgresql+psycopg://mammo:PASSWORD@/mammo?host=…), or give it by PGPASSFILE"
+            )
+        return url
 
     @model_validator(mode="after")
     def _provider_knows_the_way_back(self) -> Settings:
