@@ -181,7 +181,7 @@ def build_service(settings: Settings, parts: Collection[Part] = EVERYTHING, sign
     service = Service(
         listener,
         loops,
-        [*ticks, Tick("audit trail", RECORDING_EVERY_S, audit.record)],
+        [*ticks, Tick("audit trail", RECORDING_EVERY_S, audit.record, may_take_long=True)],  # its files may be locked
         ClockWatch(time.time, steady),
         ended=audit.end,
         signs=signs,
