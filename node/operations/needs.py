@@ -192,9 +192,10 @@ def _unsent(session: Session, settings: Settings, now: float) -> Iterator[Need]:
     oldest = session.scalar(select(AuditEvent.at).order_by(AuditEvent.id).limit(1))
     if oldest is not None and oldest < now - UNSENT_S:
         says = "Events wait to be written into the audit trail"
-        yield Need(
-            "audit", says, "The node's log says why; they are written by themselves once it is mended.", of="files"
+        cure = (
+            "The log of the node with the part `report` says why, if it runs; mended, they are written by themselves."
         )
+        yield Need("audit", says, cure, of="files")
     if settings.audit.syslog_host is None:
         return
     count, since = not_sent(settings.data_dir / AUDIT_SENT, stored_head(session))

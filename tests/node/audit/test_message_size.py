@@ -26,6 +26,8 @@ from node.audit.recorder import Recorder
 from node.audit.trail import Trail
 from node.store.database import Sessions
 
+pytestmark = pytest.mark.slow
+
 NOON = 1_800_014_400.0
 PROGRAM = Participant("PACS", roles=(SOURCE,), alternative="AETITLES=PACS", name="A PACS", address="192.0.2.1")
 EXPORTED = AuditMessage(EXPORT, Action.READ, NOON, (PROGRAM, PROGRAM, PROGRAM), (patient_object("P1"),), why="because")

@@ -23,6 +23,8 @@ from node.cli.main import build
 from node.operations.machine import database
 from node.parts import EVERYTHING
 
+pytestmark = pytest.mark.slow
+
 SECRET = "s3cr3t-of-a-test"
 ADDRESSES = (
     f"https://user:{SECRET}@host.example/path",
