@@ -115,6 +115,11 @@ class ByTls(Section):
     tls: TlsPeer | None = None
 
 
+SLOWEST_MBIT_S = 0.1
+"""A piece of 16 KiB takes 1.3 s then. Many receivers end an association that sends nothing for some seconds, and a
+summary page of some megabytes has to leave within their time-outs of some minutes."""
+
+
 class DicomDestination(ByTls, ObjectDestination):
     """A PACS that receives results by C-STORE."""
 
@@ -125,7 +130,7 @@ class DicomDestination(ByTls, ObjectDestination):
     commitment: bool = False
     commitment_timeout_s: float = Field(default=3600, gt=0)
     transfer_syntaxes: tuple[LosslessSyntax, ...] = ()
-    max_mbit_s: float | None = Field(default=None, gt=0)
+    max_mbit_s: float | None = Field(default=None, ge=SLOWEST_MBIT_S)
 
 
 class WebService(Section):

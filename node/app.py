@@ -238,12 +238,12 @@ def _loops(process: _Process, commitments: Mapping[str, Commitment], bundle: Bun
         loops.append(Loop("reporter", _reporter(process, bundle).run))
     if Part.DELIVER in parts:
         for destination in settings.destinations:
-            deliverer = _deliverer(destination, process, commitments.get(destination.name))
-            loops.append(Loop(f"delivery to {destination.name}", deliverer.run))
+            run = partial(_deliver, destination, process, commitments.get(destination.name))
+            loops.append(Loop(f"delivery to {destination.name}", run))
         loops += [Loop(f"webhook {webhook.name}", _teller(webhook, process).run) for webhook in settings.webhooks]
     if Part.RECEIVE in parts and (far := far_side(settings.archive)) is not None:
         copier = Copier(far, process.sessions, settings.data_dir, process.now, process.alone("copies"))
-        loops.append(Loop("copies", copier.run))
+        loops.append(Loop("copies", copier.run, may_hang=True))
     if Part.RECEIVE in parts and settings.hl7.port is not None:
         loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, process, refusals).run))
     if Part.WEB in parts and settings.web.port is not None:
@@ -495,10 +495,23 @@ def _policy(destination: Destination | Webhook) -> RetryPolicy:
     return RetryPolicy(destination.retry_first_s, destination.retry_ceiling_s, destination.dead_after_s)
 
 
-def _deliverer(destination: AnyDestination, process: _Process, commitment: Commitment | None) -> Deliverer:
+def _deliver(
+    destination: AnyDestination, process: _Process, commitment: Commitment | None, stop: threading.Event
+) -> None:
+    """Delivers until `stop` is set. Its pace waits for `stop` too: a slow link is no thread that hangs, and a stop does
+    not wait for it."""
+    _deliverer(destination, process, commitment, stop.wait).run(stop)
+
+
+def _deliverer(
+    destination: AnyDestination,
+    process: _Process,
+    commitment: Commitment | None,
+    pause: Callable[[float], object],
+) -> Deliverer:
     return Deliverer(
         name=destination.name,
-        transport=transport(destination, process.settings.receiver.ae_title, steady, time.sleep),
+        transport=transport(destination, process.settings.receiver.ae_title, steady, pause),
         policy=_policy(destination),
         sessions=process.sessions,
         data_dir=process.settings.data_dir,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 HANGS_S = 3600.0
 """A thread that did not look for so long whether it should stop hangs. The longest that one does without looking is the
-sending of one object, whose time-outs are shorter."""
+sending of one object, whose time-outs are shorter. Copies to a second place may hang longer (`Loop.may_hang`)."""
 FRESH_S = 60.0
 """A process whose last sign is older hangs."""
 

@@ -49,6 +49,9 @@ class Loop:
 
     name: str
     run: Callable[[threading.Event], None]
+    may_hang: bool = False
+    """It writes to a file system that may not answer for hours (a hard mount), and nothing else waits for it: it never
+    ends the node, which would keep nobody from hanging again."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ class Service:
         self._hangs_s = hangs_s
         self._stop = threading.Event()
         self._watched = {loop.name: WatchedStop(self._stop, clock.steady) for loop in loops}
+        self._may_hang = {loop.name for loop in loops if loop.may_hang}
+        self._said_to_hang: set[str] = set()
         self._ticking: dict[str, float] = {}
         """Since when the ticks that run now run."""
         self._faults: list[str] = []
@@ -176,7 +181,11 @@ class Service:
         now = self._clock.steady()
         unseen = {name: stop.unseen_for_s() for name, stop in self._watched.items()}
         unseen |= {name: now - since for name, since in self._ticking.copy().items()}
-        hanging = [name for name, seconds in unseen.items() if seconds > self._hangs_s]
+        all_hanging = {name for name, seconds in unseen.items() if seconds > self._hangs_s}
+        for name in (all_hanging & self._may_hang) - self._said_to_hang:
+            log.error("%s hangs for more than %.0f s, the node goes on without", name, self._hangs_s)
+        self._said_to_hang = all_hanging & self._may_hang
+        hanging = [name for name in unseen if name in all_hanging - self._may_hang]
         if hanging:
             log.critical("%s did nothing for %.0f s, the node stops", ", ".join(hanging), self._hangs_s)
             self._faults.append(f"{hanging[0]} hangs")

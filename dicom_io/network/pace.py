@@ -16,12 +16,12 @@ class Pace:
     Attributes:
         bytes_per_s: the limit.
         clock: seconds, never set back.
-        pause: waits for seconds.
+        pause: waits for seconds; it may end before, where the program stops: then the rest is sent at once.
     """
 
     bytes_per_s: float
     clock: Callable[[], float]
-    pause: Callable[[float], None]
+    pause: Callable[[float], object]
     _free_at: float = field(default=0.0, init=False)
 
     def pieces(self, data: bytes) -> Iterator[bytes]:

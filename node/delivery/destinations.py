@@ -49,7 +49,7 @@ def recipient(to: AnyDestination, calling_ae_title: str) -> Recipient:
 
 
 def transport(
-    to: AnyDestination, calling_ae_title: str, clock: Callable[[], float], pause: Callable[[float], None]
+    to: AnyDestination, calling_ae_title: str, clock: Callable[[], float], pause: Callable[[float], object]
 ) -> Transport:
     """The transport for a destination. `clock` and `pause` keep its pace (network/pace.py)."""
     if isinstance(to, FhirDestination):

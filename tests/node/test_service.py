@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Self
 import pytest
 from apscheduler.schedulers import base
 
+from dicom_io.network.pace import PIECE, Pace
 from node.liveness import Signs, is_alive
 from node.service import Loop, Service, ServiceFailed, Tick
 from node.store.clock import ClockWatch, steady
@@ -139,6 +141,64 @@ def test_a_thread_that_hangs_ends_the_node_so_that_it_is_started_again(caplog: p
     with pytest.raises(ServiceFailed, match="delivery to pacs hangs"):
         service.run()
     assert "HL7 did nothing" not in caplog.text
+
+
+def test_copies_that_hang_are_named_and_the_node_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """A hard mount whose server is away: put() does not return, and no signal ends it."""
+    back, named, port = threading.Event(), threading.Event(), Port()
+
+    class Named(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "copies hangs for more than" in record.getMessage():
+                named.set()
+
+    def copies(stop: threading.Event) -> None:
+        back.wait()
+
+    def waits(stop: threading.Event) -> None:
+        stop.wait()
+
+    handler = Named()
+    logging.getLogger("node.service").addHandler(handler)
+    loops = [Loop("copies", copies, may_hang=True), Loop("HL7", waits)]
+    service = Service(port, loops, [], watch(), stop_s=0.1, hangs_s=0.5)
+    ended: list[str] = []
+
+    def run() -> None:
+        service.run()
+        ended.append("without a fault")
+
+    running = threading.Thread(target=run)
+    running.start()
+    try:
+        assert named.wait(30)
+        assert port.calls == ["start"], "it listens"
+    finally:
+        service.stop()
+        running.join(30)
+        back.set()
+        logging.getLogger("node.service").removeHandler(handler)
+    assert ended == ["without a fault"]
+    assert port.calls == ["start", "stop"]
+    assert caplog.text.count("copies hangs for more than") == 1
+
+
+def test_a_slow_pace_is_no_thread_that_hangs_and_ends_with_the_node(caplog: pytest.LogCaptureFixture) -> None:
+    """One object that takes longer than a thread may hang."""
+    pieces = 0
+
+    def sends(stop: threading.Event) -> None:
+        nonlocal pieces
+        pace = Pace(bytes_per_s=PIECE, clock=steady, pause=stop.wait)  # a piece a second
+        for _ in pace.pieces(bytes(1000 * PIECE)):
+            pieces += 1
+            if pieces == 4:
+                service.stop()
+
+    service = Service(Port(), [Loop("delivery to pacs", sends)], [], watch(), hangs_s=2.0)
+    service.run()
+    assert pieces == 1000
+    assert "did not end in time" not in caplog.text
 
 
 def test_a_tick_that_hangs_ends_the_node_and_one_that_may_take_long_does_not(
