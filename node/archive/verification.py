@@ -1,8 +1,9 @@
-"""Compares every received file that is kept with its digest."""
+"""Compares every received file that is kept with its digest, and finds files that the database does not know."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import func, select, update
 
 from dicom_io.audit.codes import OBJECT_ATTRIBUTES_CHANGED
 from node.archive.digests import digest_of
+from node.archive.layout import ARCHIVE
 from node.audit.actors import Actor
 from node.audit.security_events import enter_alert
 from node.store.database import Sessions, read_only
@@ -18,6 +20,7 @@ from node.store.faults import describe_fault
 from node.store.tables import Instance
 
 _AT_ONCE = 500
+_ARRIVES_S = 600.0
 
 
 class Fault(StrEnum):
@@ -88,6 +91,21 @@ def _is_still(sessions: Sessions, number: int, path: str) -> bool:
     with read_only(sessions) as session:
         row = session.get(Instance, number)
         return row is not None and row.purged_at is None and row.path == path
+
+
+def without_row(sessions: Sessions, data_dir: Path, now: float) -> Iterator[Path]:
+    """Files of the archive, relative to the data folder, of whose instance the database knows nothing: it is an older
+    one, restored or taken over, or a process was killed before it answered the sender.
+
+    Args:
+        now: UTC seconds since the epoch; files of the last ten minutes may be on their way into the database.
+    """
+    with read_only(sessions) as session:
+        known = set(session.scalars(select(Instance.sop_instance_uid)))
+    for path in sorted((data_dir / ARCHIVE).glob("*/*.dcm")):
+        with suppress(FileNotFoundError):  # retention deletes meanwhile
+            if path.stem.partition("_")[0] not in known and now - path.stat().st_mtime > _ARRIVES_S:
+                yield path.relative_to(data_dir)
 
 
 def enter_damage(sessions: Sessions, damaged: int, of: int, archive: Path, by: Actor, now: Callable[[], float]) -> None:

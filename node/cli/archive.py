@@ -79,12 +79,12 @@ def verify_files(
 ) -> None:
     """Read every received file that is kept, and name those that are not what was received.
 
-    Exit status 1: some are gone, damaged, or cannot be read.
+    Exit status 1: some are gone, damaged, cannot be read, or are not known to the database.
     """
     from config.settings import load
     from models.types.words import counted
     from node.archive.layout import ARCHIVE
-    from node.archive.verification import enter_damage, kept, verify
+    from node.archive.verification import enter_damage, kept, verify, without_row
     from node.audit.actors import command_line
     from node.cli.terminal.progress import progress_bar
     from node.operations.acts import Act, Deed, note
@@ -109,8 +109,14 @@ def verify_files(
             note(
                 session, Act(Deed.DIGESTS_ENTERED, command_line(), about=f"of {counted(unknown, 'file')}"), time.time()
             )
+    unheard_of = list(without_row(sessions, settings.data_dir, time.time()))
+    for path in unheard_of:
+        typer.echo(f"not in the database: {path}")
+    if unheard_of:
+        typer.echo("Send these to the node again (mammo-node send): the database is older than they are.")
     if damaged:
         enter_damage(sessions, damaged, most, settings.data_dir / ARCHIVE, command_line(), time.time)
+    if damaged or unheard_of:
         raise typer.Exit(1)
 
 

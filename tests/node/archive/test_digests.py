@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from audit_messages import assert_events_valid, entered
 from road import Road, changed, texts
+from sqlalchemy import delete
 from typer.testing import CliRunner
 
 from dicom_io.audit.codes import OBJECT_ATTRIBUTES_CHANGED, RESTRICTED_FUNCTION
@@ -19,7 +21,7 @@ from node.archive.fetching import DamagedCopy, fetch_missing, recall
 from node.audit.actors import command_line
 from node.cli.main import build
 from node.store.states import StudyState
-from node.store.tables import Instance
+from node.store.tables import Instance, Job
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +86,25 @@ def test_verify_passes_over_what_retention_deleted(road, mammogram_study):
     ran = verify(road)
     assert ran.exit_code == 0, ran.output
     assert "3 files read, 0 not as received" in ran.stdout
+
+
+def test_verify_names_files_that_the_database_does_not_know_and_none_that_is_just_coming(road, mammogram_study):
+    """As after a failover to a standby that had not heard of the last images."""
+    road.receive(*mammogram_study.files)
+    road.receive(changed(mammogram_study.files[0], PatientName="Corrected"))
+    forgotten, coming = (road.data_dir / road.instances()[number].path for number in (2, 3))
+    os.utime(forgotten, (1e9, 1e9))
+    with road.sessions.begin() as session:
+        for number in (3, 4):
+            session.execute(delete(Job).where(Job.instance_id == number))
+            session.execute(delete(Instance).where(Instance.id == number))
+    ran = verify(road)
+    assert ran.exit_code == 1
+    named = [line for line in ran.stdout.splitlines() if line.startswith("not in the database")]
+    assert named == [f"not in the database: {forgotten.relative_to(road.data_dir)}"]
+    assert coming.exists()
+    road.receive(mammogram_study.files[2])
+    assert verify(road).exit_code == 0, "sent again"
 
 
 def test_files_of_an_older_version_get_their_digests_on_demand_and_are_watched_from_then_on(road, mammogram_study):
