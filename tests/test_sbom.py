@@ -1,4 +1,4 @@
-"""The bill of materials of a release names every package that is installed, with its hashes and its licence."""
+"""The bill of materials of a release names every package, with its hashes and its licence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,6 @@ def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads(written.read_text()))
 
 
-def is_installed(package: str) -> bool:
-    try:
-        return bool(version(package))
-    except PackageNotFoundError:
-        return False
-
-
 def test_the_bill_of_materials_lists_what_the_lock_pins(bill: dict[str, Any]) -> None:
     locked = re.findall(r"^([a-z0-9-]+)==([^ ;]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert bill["bomFormat"] == "CycloneDX"
@@ -40,7 +32,8 @@ def test_the_bill_of_materials_lists_what_the_lock_pins(bill: dict[str, Any]) ->
     assert bill["metadata"]["component"]["licenses"][0]["license"]["id"] == "AGPL-3.0-or-later"
 
 
-def test_each_package_that_is_installed_has_a_licence_in_the_bill_of_materials(bill: dict[str, Any]) -> None:
-    without = [part["name"] for part in bill["components"] if not part.get("licenses")]
-    assert [name for name in without if is_installed(name)] == []
-    assert len(without) < 10, "packages for other systems"
+def test_each_package_has_a_licence_in_the_bill_of_materials_but_those_for_other_systems(bill: dict[str, Any]) -> None:
+    pinned = (ROOT / "requirements.txt").read_text()
+    for_some_systems = set(re.findall(r"^([a-z0-9-]+)==[^ ;]+ *;", pinned, re.MULTILINE))
+    assert {part["name"] for part in bill["components"] if not part.get("licenses")} <= for_some_systems
+    assert len(for_some_systems) < len(bill["components"]) / 2

@@ -13,7 +13,8 @@ _OF_THE_CODEC = frozenset({"BitsAllocated", "HighBit", "PhotometricInterpretatio
 DECIDE_THE_READING = _OF_THE_CODEC | {
     "AnatomicRegionModifierSequence", "AnatomicRegionSequence", "BitsStored", "BodyPartExamined",
     "BreastImplantPresent", "CodeMeaning", "CodeValue", "Columns", "ContainerComponentSequence", "ContainerIdentifier",
-    "ContainerTypeCodeSequence", "DistanceSourceToDetector", "DistanceSourceToPatient",
+    "ContainerTypeCodeSequence", "ConversionType", "DetectorType", "DistanceSourceToDetector",
+    "DistanceSourceToPatient",
     "EstimatedRadiographicMagnificationFactor", "FieldOfViewHorizontalFlip", "FrameAnatomySequence", "FrameLaterality",
     "FrameType", "FrameVOILUTSequence", "ImageLaterality", "ImageType", "ImagerPixelSpacing", "LUTData",
     "LUTDescriptor", "Laterality", "Modality", "ModalityLUTSequence", "NominalScannedPixelSpacing", "NumberOfFrames",

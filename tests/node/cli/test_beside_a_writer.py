@@ -156,7 +156,7 @@ def test_a_fault_of_the_machine_while_serve_starts_is_a_single_message(
     def fails(*_: object) -> None:
         raise OSError(number, os.strerror(number), "a file of the data folder")
 
-    monkeypatch.setattr("node.audit.recording.write_durably", fails)
+    monkeypatch.setattr("node.app.remove_leftovers", fails)
     config.write_text(f'data_dir = "data"\n[receiver]\nport = {closed_port}\n')
     status, output = run_command("serve")
     assert status == 2

@@ -96,7 +96,7 @@ def test_who_holds_a_lock_of_a_server_that_only_reads_has_it_no_more(
 
 
 def refuses_writes(sessions: Sessions) -> bool:
-    with sessions.begin() as session:
+    with sessions() as session:
         try:
             session.execute(text("CREATE TABLE IF NOT EXISTS written (number int)"))
         except DBAPIError as refused:
