@@ -18,6 +18,8 @@ from models.measures.detection import Figure, with_interval
 from models.measures.scores import calibration_line
 from models.training.held_out_figures import calibration_lines
 
+pytestmark = pytest.mark.slow
+
 DRAWS = Draws(resamples=50)
 FITTED = {level: Calibration(level, Method.PLATT, {"slope": (1.0,), "offset": (0.0,)}, 0.5, 40, 20) for level in Level}
 COMPOSED = FITTED | {level: replace(FITTED[level], composed=True) for level in (Level.BREAST, Level.EXAM)}
