@@ -8,14 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
-from postgresql import PostgreSQL
+from postgresql import PostgreSQL, lose_locks
 from running import eventually
-from sqlalchemy import text
 
 from node.life import begin_to_live, stay_alive
 from node.parts import life_of
 from node.store.advisory import processes_at_work
-from node.store.database import QueueUnusable, Sessions, open_database, sessions_of
+from node.store.database import QueueUnusable, Sessions
 from node.store.locks import Locks
 
 pytestmark = pytest.mark.slow
@@ -25,9 +24,8 @@ NAME = "a-1"
 
 @pytest.fixture
 def sessions(postgresql: PostgreSQL) -> Iterator[Sessions]:
-    engine = open_database(postgresql.fresh())
-    yield sessions_of(engine)
-    engine.dispose()
+    with postgresql.queue() as sessions:
+        yield sessions
 
 
 @pytest.fixture
@@ -41,13 +39,6 @@ def living(sessions: Sessions) -> Iterator[tuple[Locks, Future[None]]]:
         finally:
             stop.set()
     locks.close()
-
-
-def lose_locks(sessions: Sessions) -> None:
-    with sessions.begin() as session:
-        session.execute(
-            text("SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1")
-        )
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from clock import Clock
-from postgresql import PostgreSQL
+from postgresql import PostgreSQL, lose_locks
 from road import Road
 from running import eventually
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from dicom_io.network.incoming import IncomingFile
@@ -20,7 +20,7 @@ from node.archive.layout import READINGS
 from node.archive.leftovers import remove_leftovers, remove_leftovers_of_processes
 from node.demo.studies import DemoStudy
 from node.parts import life_of
-from node.store.database import Sessions, engine_for, open_database, sessions_of
+from node.store.database import Sessions, engine_for
 from node.store.locks import Locks
 from node.store.queue import claim
 from node.store.states import JobKind, JobState
@@ -35,9 +35,8 @@ NOW = 4e9
 
 @pytest.fixture
 def sessions(postgresql: PostgreSQL) -> Iterator[Sessions]:
-    engine = open_database(postgresql.fresh())
-    yield sessions_of(engine)
-    engine.dispose()
+    with postgresql.queue() as sessions:
+        yield sessions
 
 
 @pytest.fixture
@@ -49,13 +48,6 @@ def two(sessions: Sessions) -> Iterator[tuple[Locks, Locks]]:
     yield locks
     for each in locks:
         each.close()
-
-
-def lose_locks(sessions: Sessions) -> None:
-    with sessions.begin() as session:
-        session.execute(
-            text("SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1")
-        )
 
 
 def test_a_process_has_ended_when_its_lock_is_free_for_ten_seconds_and_not_when_it_lost_it_for_a_moment(sessions, two):

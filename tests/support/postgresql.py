@@ -19,7 +19,7 @@ import pytest
 from ports import held_port
 from sqlalchemy import create_engine, text
 
-from node.store.database import open_database
+from node.store.database import Sessions, open_database, sessions_of
 
 _PROGRAMS = "/usr/lib/postgresql"
 _MIGRATED = "migrated"
@@ -89,6 +89,13 @@ class PostgreSQL:
         self.run(f"ALTER SYSTEM {setting}")
         self.run("SELECT pg_reload_conf()")
 
+    @contextmanager
+    def queue(self) -> Iterator[Sessions]:
+        """A new queue of a node."""
+        engine = open_database(self.fresh())
+        yield sessions_of(engine)
+        engine.dispose()
+
     def run(self, statement: str) -> None:
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
@@ -157,3 +164,11 @@ def debian_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
 
 def _control(pg_ctl: Sequence[str | Path], user: int | None, *arguments: str) -> None:
     subprocess.run([*pg_ctl, *arguments], check=True, stdout=subprocess.DEVNULL, cwd="/", user=user)
+
+
+def lose_locks(sessions: Sessions) -> None:
+    """Ends the connections that hold locks, as a restart of the server does."""
+    with sessions.begin() as session:
+        session.execute(
+            text("SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1")
+        )

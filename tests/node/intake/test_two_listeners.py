@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from postgresql import PostgreSQL
+from postgresql import PostgreSQL, lose_locks
 from pydicom import Dataset
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from dicom_io.headers import InstanceHeader
 from dicom_io.network.answers import Status
@@ -66,13 +66,7 @@ class Two:
         return receiving.accept(ReceivedFile(path, "PACS", "127.0.0.1", *uids)).status
 
     def lose_locks(self) -> None:
-        """Ends the connections that hold locks, as a restart of the server does."""
-        with self.sessions.begin() as session:
-            session.execute(
-                text(
-                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
-                )
-            )
+        lose_locks(self.sessions)
 
     def file(self) -> Path:
         with self.sessions.begin() as session:

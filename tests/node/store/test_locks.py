@@ -19,9 +19,8 @@ from node.store.locks import Locks
 
 @pytest.fixture
 def sessions(postgresql: PostgreSQL) -> Iterator[Sessions]:
-    engine = open_database(postgresql.fresh())
-    yield sessions_of(engine)
-    engine.dispose()
+    with postgresql.queue() as sessions:
+        yield sessions
 
 
 @pytest.fixture
