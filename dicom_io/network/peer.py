@@ -19,7 +19,8 @@ from pydicom.multival import MultiValue
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.pdu import A_ASSOCIATE_RJ
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.status import code_to_category
 from pynetdicom.transport import AssociationSocket
@@ -87,6 +88,7 @@ class Peer:
         ae.acse_timeout = self.timeout_s
         ae.dimse_timeout = self.timeout_s
         ae.network_timeout = self.timeout_s
+        refusals: list[A_ASSOCIATE] = []
         try:
             association = ae.associate(
                 self.host,
@@ -95,20 +97,20 @@ class Peer:
                 ae_title=self.ae_title,
                 ext_neg=list(roles),
                 tls_args=self._tls(),
-                evt_handlers=[(evt.EVT_CONN_OPEN, _limit, [self.timeout_s, self.pace]), *handlers],
+                evt_handlers=[
+                    (evt.EVT_CONN_OPEN, _limit, [self.timeout_s, self.pace]),
+                    (evt.EVT_PDU_RECV, _refused, [refusals]),
+                    *handlers,
+                ],
             )
         except OSError as error:  # name resolution, which pynetdicom does not catch
             raise Unreachable(f"{self}: the host is not known ({error.strerror})") from error
         if association.is_established:
             association.network_timeout_response = "A-RELEASE"  # an idle association ends politely
             return association
-        if association.is_rejected:
-            refusal = association.acceptor.primitive
-            reason = refusal.reason_str if refusal is not None else "no reason given"
-            message = f"{self} refuses the association: {reason}"
-            if refusal is not None and refusal.result == _TRANSIENT:
-                raise Unreachable(message)
-            raise Rejected(message)
+        for refusal in refusals:
+            message = f"{self} refuses the association: {refusal.reason_str}"
+            raise Unreachable(message) if refusal.result == _TRANSIENT else Rejected(message)
         if association.rejected_contexts:
             raise NotAccepted(f"{self} does not accept {_names(association.rejected_contexts)}")
         raise Unreachable(f"{self} {self._silence()}")
@@ -184,6 +186,13 @@ def _offending(answer: Dataset) -> list[int]:
     found = answer.get("OffendingElement")
     tags = found if isinstance(found, MultiValue) else [found]
     return [int(tag) for tag in tags if isinstance(tag, int)][:_MOST_ELEMENTS]
+
+
+def _refused(event: evt.Event, refusals: list[A_ASSOCIATE]) -> None:
+    """Keeps an A-ASSOCIATE-RJ. pynetdicom aborts, and knows of no rejection, where one arrives before the thread that
+    asked runs again."""
+    if isinstance(event.pdu, A_ASSOCIATE_RJ):
+        refusals.append(event.pdu.to_primitive())
 
 
 def _limit(event: evt.Event, timeout_s: float, pace: Pace | None) -> None:

@@ -20,7 +20,7 @@ from pydicom.uid import (
     SegmentationStorage,
     generate_uid,
 )
-from pynetdicom import AllStoragePresentationContexts, evt
+from pynetdicom import AllStoragePresentationContexts, build_context, evt
 from pynetdicom.dsutils import decode
 from storing_pacs import CALLING, MG, Pacs
 
@@ -195,6 +195,15 @@ def test_a_wrong_called_ae_title_is_rejected_with_the_reason(pacs, a_file):
         pytest.raises(Rejected, match=r"[Cc]alled AE title not recogni[sz]ed"),
     ):
         destination.send(a_file("image"))
+
+
+def test_a_rejection_that_comes_before_the_node_waits_for_it_is_told_with_its_reason(pacs):
+    """The thread that asks is held until the connection is closed again, as it is on a busy machine."""
+    pacs.ae.require_called_aet = True
+    closed = threading.Event()
+    handlers = [(evt.EVT_CONN_CLOSE, lambda event: closed.set()), (evt.EVT_REQUESTED, lambda event: closed.wait(30))]
+    with pytest.raises(Rejected, match=r"[Cc]alled AE title not recogni[sz]ed"):
+        pacs.as_peer(ae_title="OTHER").associate([build_context(MG)], handlers=handlers)
 
 
 def test_a_peer_that_does_not_listen_is_unreachable(closed_port, a_file):

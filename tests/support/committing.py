@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from ta
     SegmentationStorage,
     StorageCommitmentPushModel,
 )
+from requesting import request
 
 WELL_KNOWN = "1.2.840.10008.1.20.1.1"
 
@@ -115,7 +116,7 @@ def reporting(
     ae = AE(title)
     roles: list[Any] = [build_role(StorageCommitmentPushModel, scp_role=True)] if with_role else []
     contexts = [build_context(StorageCommitmentPushModel), *map(build_context, also)]
-    association = ae.associate("127.0.0.1", port, contexts, ae_title="NODE", ext_neg=roles)
+    association = request(ae, port, contexts=contexts, items=roles)
     try:
         yield association
     finally:

@@ -20,6 +20,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from requesting import request
 from sqlalchemy import select
 
 from dicom_io.network.answers import Answer
@@ -89,12 +90,7 @@ class ListeningNode:
         ae = AE(calling)
         for sop_class, syntax in contexts or ((MAMMOGRAPHY, ExplicitVRLittleEndian),):
             ae.add_requested_context(sop_class, syntax)
-        association = ae.associate("127.0.0.1", self.listener.port, ae_title=called)
-        # pynetdicom's requestor sometimes aborts where a rejection comes at once, before it waits for one.
-        for _ in range(3):
-            if not association.is_aborted or association.acceptor.primitive is not None:
-                break
-            association = ae.associate("127.0.0.1", self.listener.port, ae_title=called)
+        association = request(ae, self.listener.port, called=called)
         yield association
         if association.is_established:
             association.release()

@@ -11,6 +11,7 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
+from requesting import request
 from running import eventually
 
 from config.settings import Settings
@@ -42,7 +43,7 @@ def accepted(node, kind: int | None, name: bytes = b"", passcode: bytes = b"", t
         if kind == WITH_PASSCODE:
             stated.secondary_field = passcode
         items.append(stated)
-    association = ae.associate("127.0.0.1", node.listener.port, ae_title="NODE", ext_neg=items)
+    association = request(ae, node.listener.port, items=items)
     established = association.is_established
     if established:
         association.release()

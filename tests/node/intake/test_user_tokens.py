@@ -23,6 +23,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
+from requesting import request
 
 from config.settings import Settings
 from dicom_io.audit.message import AuditSource
@@ -87,13 +88,7 @@ def associate(node, token: bytes | None, *, wants_answer: bool = False) -> Assoc
         stated.user_identity_type, stated.primary_field = IdentityType.JSON_WEB_TOKEN, token
         stated.positive_response_requested = wants_answer
         items.append(stated)
-    association = ae.associate("127.0.0.1", node.listener.port, ae_title="NODE", ext_neg=items)
-    # pynetdicom's requestor sometimes aborts where a rejection comes at once, before it waits for one.
-    for _ in range(3):
-        if not association.is_aborted or association.acceptor.primitive is not None:
-            break
-        association = ae.associate("127.0.0.1", node.listener.port, ae_title="NODE", ext_neg=items)
-    return association
+    return request(ae, node.listener.port, items=items)
 
 
 def answered(association: Association) -> list[bytes | None]:
@@ -268,7 +263,7 @@ def test_a_name_is_answered_where_the_sender_asks(start_node, tmp_path: Path, ki
     identity = UserIdentityNegotiation()
     identity.user_identity_type, identity.positive_response_requested = kind, True
     identity.primary_field, identity.secondary_field = SUBJECT.encode(), b"open sesame" if kind == 2 else b""
-    association = ae.associate("127.0.0.1", node.listener.port, ae_title="NODE", ext_neg=[identity])
+    association = request(ae, node.listener.port, items=[identity])
     assert association.is_established
     assert answered(association) == [b""]
     association.release()
