@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/reading.py [--old COMMIT] [--rounds N] [--load N] [--newest] [--json]
 
 Both read the two exams of `make demo` (real CBIS-DDSM films, four views each) with `mammo-node read`, in a process of
-its own each, taking turns, and with the old commit's bundle. `--newest` adds the working tree with its own bundle.
+its own each, taking turns, and with the old commit's bundle. `--newest` adds the working tree with its own bundle: on
+the films, and on the same as digital images of 0.1 mm, in which microcalcifications are looked for at that resolution.
 
 CPU-seconds are the process's, with all its threads: they mean the same on a busy machine, except for what threads
 spend on waiting actively (which is part of the cost) and what the load takes of the caches. Wall time means something
@@ -26,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+from pydicom import dcmread
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +36,7 @@ from node.demo.studies import find_cases, make_studies
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = Path("models/bundles/research-default")
+DIGITAL_MM = 0.1
 STAGES = ("decode", "detect", "segment", "classify")
 READ = """
 import json, resource, runpy, sys, time
@@ -40,6 +44,13 @@ real, began = time.perf_counter, time.time()
 # The command's clocks count its CPU-seconds: each image's `seconds` are CPU-seconds then.
 time.perf_counter, time.time = time.process_time, lambda: began + time.process_time()
 import models.catalog
+try:
+    import models.threads
+except ImportError:
+    pass  # an old commit
+else:
+    choose = models.threads.measure_threads
+    models.threads.measure_threads = lambda clock: choose(real)  # by CPU-seconds no number of threads gains
 load, measured = models.catalog.load_pipeline, {}
 def timed(*arguments, **settings):
     pipeline = load(*arguments, **settings)
@@ -60,11 +71,12 @@ finally:
 
 @dataclass(frozen=True)
 class Reader:
-    """A source tree that reads with a bundle."""
+    """A source tree that reads a folder of exams with a bundle."""
 
     name: str
     tree: Path
     bundle: Path
+    exams: Path
 
 
 def main() -> None:
@@ -78,16 +90,20 @@ def main() -> None:
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         scratch = Path(folder)
-        exams = [study.folder for study in make_studies(find_cases(), scratch / "exams")]
+        films, digital = scratch / "films", scratch / "digital"
+        exams = make_studies(find_cases(), films)
         old = running.enter_context(worktree(arguments.old, scratch / "old"))
-        readers = [Reader(arguments.old, old, old / BUNDLE), Reader("working tree", ROOT, old / BUNDLE)]
+        readers = [Reader(arguments.old, old, old / BUNDLE, films), Reader("working tree", ROOT, old / BUNDLE, films)]
         if arguments.newest:
-            readers.append(Reader("working tree, its own bundle", ROOT, ROOT / BUNDLE))
+            for exam in exams:
+                as_digital(exam.files, digital / exam.folder.name)
+            readers.append(Reader("its own bundle, films", ROOT, ROOT / BUNDLE, films))
+            readers.append(Reader("its own bundle, digital", ROOT, ROOT / BUNDLE, digital))
         running.enter_context(load(arguments.load))
         turns: dict[str, list[dict[str, float]]] = {reader.name: [] for reader in readers}
         for number in range(arguments.rounds):
             for reader in readers:
-                turns[reader.name].append(read(reader, exams, scratch / f"{number}"))
+                turns[reader.name].append(read(reader, len(exams), scratch / f"{number}"))
     medians = {
         name: {figure: statistics.median(turn[figure] for turn in of) for figure in of[0]} for name, of in turns.items()
     }
@@ -125,12 +141,25 @@ def load(processes: int) -> Iterator[None]:
             process.wait()
 
 
-def read(reader: Reader, exams: Sequence[Path], scratch: Path) -> dict[str, float]:
+def as_digital(films: Sequence[Path], folder: Path) -> None:
+    """Films of 0.05 mm as digital images of 0.1 mm, uncompressed."""
+    folder.mkdir(parents=True)
+    for film in films:
+        image = dcmread(film)
+        pixels = image.pixel_array
+        image.Rows, image.Columns = rows, columns = pixels.shape[0] // 2, pixels.shape[1] // 2
+        smaller = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
+        image.set_pixel_data(smaller, image.PhotometricInterpretation, image.BitsStored, generate_instance_uid=False)
+        image.DetectorType, image.ImagerPixelSpacing = "DIRECT", [DIGITAL_MM, DIGITAL_MM]
+        image.save_as(folder / film.name, enforce_file_format=True)
+
+
+def read(reader: Reader, exams: int, scratch: Path) -> dict[str, float]:
     """CPU-seconds per exam and stage, and other figures of one run of `mammo-node read` on all exams."""
     out = scratch / reader.name
     out.mkdir(parents=True)
     measured = out / "measured.json"
-    command = [sys.executable, "-c", READ, str(measured), "read", str(exams[0].parent), "--out", str(out)]
+    command = [sys.executable, "-c", READ, str(measured), "read", str(reader.exams), "--out", str(out)]
     began = time.perf_counter()
     with subprocess.Popen(
         [*command, "--bundle", str(reader.bundle), "--device", "cpu"],
@@ -145,7 +174,7 @@ def read(reader: Reader, exams: Sequence[Path], scratch: Path) -> dict[str, floa
         sys.exit(f"{reader.name}: `mammo-node read` failed with exit status {process.returncode}")
     figures = json.loads(measured.read_text())
     images = [image for file in out.glob("*/reading.json") for image in json.loads(file.read_text())["images"]]
-    return per_exam(figures, images, len(exams)) | {"first result, wall": first_s}
+    return per_exam(figures, images, exams) | {"first result, wall": first_s}
 
 
 def per_exam(figures: dict[str, float], images: Sequence[dict[str, Any]], exams: int) -> dict[str, float]:
