@@ -93,6 +93,8 @@ def main() -> None:
         films, digital = scratch / "films", scratch / "digital"
         exams = make_studies(find_cases(), films)
         old = running.enter_context(worktree(arguments.old, scratch / "old"))
+        for tree in (old, ROOT):
+            compiled(tree)
         readers = [Reader(arguments.old, old, old / BUNDLE, films), Reader("working tree", ROOT, old / BUNDLE, films)]
         if arguments.newest:
             for exam in exams:
@@ -115,18 +117,19 @@ def main() -> None:
 
 @contextmanager
 def worktree(commit: str, at: Path) -> Iterator[Path]:
-    """The repository as it was at `commit`, with its bytecode compiled."""
+    """The repository as it was at `commit`."""
     git = ("git", "-C", str(ROOT), "worktree")
     subprocess.run([*git, "add", "--quiet", "--detach", str(at), commit], check=True)
     try:
-        subprocess.run([sys.executable, "-m", "compileall", "-q", *python_of(at)], check=True)
         yield at
     finally:
         subprocess.run([*git, "remove", "--force", str(at)], check=True)
 
 
-def python_of(tree: Path) -> list[str]:
-    return [str(tree / package) for package in ("config", "dicom_io", "models", "node")]
+def compiled(tree: Path) -> None:
+    """Writes the bytecode of a source tree, as an installation has it."""
+    packages = [str(tree / package) for package in ("config", "dicom_io", "models", "node")]
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *packages], check=True)
 
 
 @contextmanager
