@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -17,6 +19,19 @@ class NoSuchDevice(UserError):
 def half_type(device: torch.device) -> torch.dtype:
     """The type of half precision: float16 on a GPU, bfloat16 on a CPU."""
     return torch.float16 if device.type == "cuda" else torch.bfloat16
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether a GPU may multiply matrices of float32 in TF32, which has 10 bits of mantissa as float16 has: many times
+    faster, and not exact enough for the positions of boxes. (Convolutions are in TF32 by torch's own choice.)"""
+    matrices = torch.backends.cuda.matmul
+    before = matrices.fp32_precision
+    matrices.fp32_precision = "tf32" if allowed else "ieee"
+    try:
+        yield
+    finally:
+        matrices.fp32_precision = before
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -11,7 +11,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Activation = Literal["none", "relu", "gelu"]
 
@@ -22,11 +21,11 @@ def can_fuse(device: torch.device) -> bool:
 
 
 class FusedConv(nn.Module):
-    """A convolution with the batch normalisation and the activation behind it; float32 on a CPU, not for training."""
+    """A convolution with the activation behind it; float32 on a CPU, not for training."""
 
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, activation: Activation) -> None:
+    def __init__(self, conv: nn.Conv2d, activation: Activation) -> None:
         super().__init__()
-        self.conv = fuse_conv_bn_eval(conv, norm)
+        self.conv = conv
         self._activation = activation
 
     def forward(self, features: Tensor) -> Tensor:

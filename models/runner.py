@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.device import half_type
+from models.device import half_type, tf32
+from models.fused import can_fuse
 from models.halving import in_halves
+from models.prepared import fold_norms, keep_half
 from models.protocols import NotFinite, OutOfMemory
 from models.types.words import counted
 
@@ -23,8 +25,9 @@ class Runner:
 
     Attributes:
         mixed_precision: half precision where a network gains from it and is exact enough in it.
-        together: inputs of one shape go through a network together, also those of different images. On a CPU that is
-            not faster, and without it what an image gives does not depend on others, not even by a rounding error.
+        together: as a GPU reads: inputs of one shape go through a network together, also those of different images, and
+            in half precision if `mixed_precision`. On a CPU that is not faster (tests enforce it), and without it what
+            an image gives does not depend on others, not even by a rounding error.
     """
 
     device: torch.device
@@ -38,8 +41,21 @@ class Runner:
 
     @property
     def half(self) -> bool:
-        """Whether half precision is used where its only gain is speed: on a GPU."""
-        return self.mixed_precision and self.device.type == "cuda"
+        """Whether half precision is used where its only gain is speed: as a GPU reads."""
+        return self.mixed_precision and self.together
+
+    @property
+    def fuses(self) -> bool:
+        """Whether networks get the layers of `models.fused`: for a CPU alone."""
+        return can_fuse(self.device) and not self.together
+
+    def prepare(self, network: torch.nn.Module) -> None:
+        """Prepares a network's weights, for one that only ever runs by `each` or `run` (see `models.prepared`: batch
+        normalisations stand behind their convolutions)."""
+        network.eval()
+        fold_norms(network)
+        if self.half:
+            keep_half(network, half_type(self.device))
 
     def place(self, network: torch.nn.Module) -> None:
         """Moves a network to the device, ready to read."""
@@ -99,13 +115,13 @@ class Runner:
 
     @contextmanager
     def fitting(self, what: str) -> Iterator[None]:
-        """Runs networks without gradients.
+        """Runs networks without gradients, and what stays float32 in TF32, if `half`.
 
         Raises:
             OutOfMemory: `what` does not fit on the device.
         """
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), tf32(self.half):
                 yield
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()

@@ -28,11 +28,14 @@ import timm
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
+from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from models.birads.calibration import logit as log_odds
 from models.classifiers.pictures import image_picture, lesion_picture, with_surroundings
+from models.device import half_type
 from models.framing import Frame, Size, breast_framing
+from models.prepared import fold_norms, keep_half
 from models.protocols import ToScore
 from models.radiomics.regions import RegionSettings
 from models.radiomics.texture import LENGTH, Radiomics
@@ -253,6 +256,11 @@ def load(weights: Mapping[str, Tensor], runner: Runner, **settings: Any) -> Effi
     network.load_state_dict(
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     )
+    network.eval()
+    if isinstance(network.backbone, EfficientNet):
+        fold_norms(network.backbone)
+    if runner.half:  # radiomics go through a head that is run in float32
+        keep_half(network.backbone if chosen.uses_radiomics else network, half_type(runner.device))
     return EfficientNetClassifier(network, runner, chosen)
 
 

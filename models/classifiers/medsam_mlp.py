@@ -35,7 +35,7 @@ from models.halving import in_halves
 from models.protocols import ToScore
 from models.runner import Runner
 from models.segmenters.lite_medsam import LiteMedSamNet
-from models.segmenters.network import encode_prompts
+from models.segmenters.network import encode_prompts, positions_of
 from models.segmenters.sam import build
 from models.segmenters.sam_decoder import SamDecodedNet
 from models.segmenters.vit import CHANNELS
@@ -106,7 +106,7 @@ class MedSamMlp(nn.Module):
         sparse, dense = encode_prompts(encoder, whole, None, None)
         tokens = torch.cat((decoder.iou_token.weight, decoder.mask_tokens.weight, sparse[0]))
         outputs, features = decoder.transformer(
-            embedded + dense, encoder.get_dense_pe().expand(count, -1, -1, -1), tokens.expand(count, -1, -1)
+            embedded + dense, positions_of(encoder).expand(count, -1, -1, -1), tokens.expand(count, -1, -1)
         )
         if self._reads == "tokens":
             return torch.as_tensor(outputs[:, :_TOKENS]).flatten(1)
@@ -187,7 +187,10 @@ def load(weights: Mapping[str, Tensor], runner: Runner, **settings: Any) -> MedS
     network.load_state_dict(
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     )
+    network.eval()
     network.sam.fold()
+    if runner.mixed_precision:
+        network.sam.keep_half(half_type(runner.device))
     return MedSamMlpClassifier(network, runner)
 
 

@@ -65,13 +65,13 @@ class GrainNet(nn.Module):
         return logits[:, 0]
 
     def fuse(self) -> None:
-        """Replaces its convolutions by those of `models.fused`: faster on a CPU, not for training. It must be in eval
-        mode."""
+        """Replaces its convolutions by those of `models.fused`: faster on a CPU, not for training. Its normalisations
+        must be folded (`models.prepared`)."""
         blocks: list[Any] = [self.fine, self.middle, self.coarse, self.up_middle, self.up_fine]
         for block in blocks:
             for place in range(0, len(block), 3):
-                block[place] = FusedConv(block[place], block[place + 1], "relu")
-                block[place + 1] = block[place + 2] = nn.Identity()
+                block[place] = FusedConv(block[place], "relu")
+                block[place + 2] = nn.Identity()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from models.detectors.clusters import clusters_of, peaks_of
 from models.detectors.grain_net import CONTEXT_PX, STRIDE, GrainNet, channels_of
 from models.framing import Frame, scaled_frame, spacing_of
-from models.fused import can_fuse
 from models.runner import Runner
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
@@ -197,8 +196,8 @@ def load(
     fine, middle, coarse = channels
     network = GrainNet((fine, middle, coarse))
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-    if can_fuse(runner.device):
-        network.eval()
+    runner.prepare(network)
+    if runner.fuses:
         network.fuse()
     return GrainDetector(
         network,

@@ -202,6 +202,7 @@ def load(
     """
     network = build(scale, attention, attended, finest)
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    runner.prepare(network)
     return YoloDetector(
         network,
         runner,

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from models.segmenters.hq_encoders import HqTinyVit, HqVit, encoder
 from models.segmenters.hq_library import MaskDecoderHQ, PromptEncoder, TwoWayTransformer
-from models.segmenters.network import Embedded, PromptedNet, encode_prompts
+from models.segmenters.network import Embedded, PromptedNet, encode_prompts, positions_of
 from models.segmenters.pictures import MedSamPicture, Picture, SamPicture
 from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
-from models.segmenters.vit import CHANNELS, PATCH, fold_positions
+from models.segmenters.vit import CHANNELS, PATCH, fold_positions, keep_positions_half
 
 PROMPTS = Settings(shown="whole")
 """The default settings: a lesion is shown as in HQ-SAM's training."""
@@ -63,7 +63,13 @@ class HqSamNet(PromptedNet):
 
     def fold(self) -> None:
         """See PromptedNet."""
+        super().fold()
         fold_positions(self.image_encoder)
+
+    def keep_half(self, dtype: torch.dtype) -> None:
+        """See PromptedNet."""
+        super().keep_half(dtype)
+        keep_positions_half(self.image_encoder, dtype)
 
     def embed(self, pictures: Tensor) -> Embedded:
         """The embedding (N × 256 × grid × grid), then intermediate features (each N × width × grid × grid)."""
@@ -87,7 +93,7 @@ class HqSamNet(PromptedNet):
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight, decoder.hf_token.weight])
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
         source = embedded[0][index] + dense
-        positions = self.prompt_encoder.get_dense_pe().expand(len(sparse), -1, -1, -1)
+        positions = positions_of(self.prompt_encoder).expand(len(sparse), -1, -1, -1)
         answers, attended = decoder.transformer(source, positions, tokens)
         features = decoder.output_upscaling(attended.transpose(1, 2).view(source.shape))
         first, last = 1, len(own) - 1  # the token of SAM's single mask, and the new one

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import torch
 from segment_anything.modeling.common import LayerNorm2d  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ from models.segmenters.pictures import LiteMedSamPicture
 from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
 from models.segmenters.sam_decoder import SamDecodedNet
-from models.segmenters.tiny_vit import fuse, tiny_vit
+from models.segmenters.tiny_vit import fuse, keep_biases_half, tiny_vit
 from models.segmenters.vit import CHANNELS
 
 PROMPTS = Settings()
@@ -59,6 +60,11 @@ class LiteMedSamNet(SamDecodedNet):
     def embed(self, pictures: Tensor) -> Embedded:
         """One tensor, N × 256 × 64 × 64."""
         return (self.neck(self.image_encoder(pictures)),)
+
+    def keep_half(self, dtype: torch.dtype) -> None:
+        """See PromptedNet."""
+        super().keep_half(dtype)
+        keep_biases_half(self.image_encoder, dtype)
 
     def fuse(self) -> None:
         """See PromptedNet."""

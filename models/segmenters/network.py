@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
+from models.device import tf32
+from models.prepared import fold_norms, keep_half
 from models.segmenters.pictures import Picture
 
 Embedded = tuple[Tensor, ...]
@@ -39,12 +42,23 @@ class PromptedNet(nn.Module, ABC):
         """The embedding of N × 3 × side × side from `picture.prepare`. Uses only the image encoder's parameters."""
 
     def fold(self) -> None:
-        """Makes it read faster on any device, with the same results up to rounding; it cannot be trained then. Does
-        nothing for an encoder in which there is nothing to fold."""
+        """Makes it read faster on any device, with the same results up to rounding. It must be in eval mode, and cannot
+        be trained then."""
+        for encoder in self._encoders():
+            fold_norms(encoder)
+
+    def keep_half(self, dtype: torch.dtype) -> None:
+        """Keeps the encoder's weights in half precision: `embed` then needs autocast of this type, and gives the same
+        as under autocast without this."""
+        for encoder in self._encoders():
+            keep_half(encoder, dtype)
 
     def fuse(self) -> None:
         """Makes it read faster on a CPU (`models.fused`), with the same results up to rounding; it cannot be trained
         then. Does nothing for an encoder whose layers are not known."""
+
+    def _encoders(self) -> list[nn.Module]:
+        return [self.get_submodule(prefix.rstrip(".")) for prefix in self.ENCODERS]
 
     @abstractmethod
     def decode(
@@ -113,5 +127,13 @@ def encode_prompts(
 ) -> tuple[Tensor, Tensor]:
     """`decode`'s prompts encoded by SAM's prompt encoder: sparse (P × tokens × 256), dense (P × 256 × grid × grid)."""
     labelled = None if points is None else (points[:, None], points.new_ones((len(points), 1)))
-    sparse, dense = prompt_encoder(points=labelled, boxes=boxes, masks=None if masks is None else masks[:, None])
+    with tf32(False):
+        sparse, dense = prompt_encoder(points=labelled, boxes=boxes, masks=None if masks is None else masks[:, None])
     return sparse, dense
+
+
+def positions_of(prompt_encoder: Any) -> Tensor:
+    """The positions of the embedding's cells as SAM's prompt encoder has them: 1 × 256 × grid × grid."""
+    with tf32(False):
+        positions: Tensor = prompt_encoder.get_dense_pe()
+    return positions

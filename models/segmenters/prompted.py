@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.fused import can_fuse
+from models.device import half_type
 from models.halving import in_halves
 from models.protocols import ToOutline
 from models.runner import Runner
@@ -181,7 +181,9 @@ def loading(untrained: Callable[..., tuple[PromptedNet, Settings]]) -> Load:
         net.load_state_dict({name: weight.float() for name, weight in weights.items()})
         runner.place(net)
         net.fold()
-        if can_fuse(runner.device):
+        if runner.half:
+            net.keep_half(half_type(runner.device))
+        if runner.fuses:
             net.fuse()
         return PromptedSegmenter(net, runner, prompts)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from segment_anything.modeling import ImageEncoderViT  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from models.segmenters.pictures import MedSamPicture, Picture, SamPicture
 from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
 from models.segmenters.sam_decoder import SamDecodedNet
-from models.segmenters.vit import PATCH, VITS, Vit, fold_positions
+from models.segmenters.vit import PATCH, VITS, Vit, fold_positions, keep_positions_half
 
 PROMPTS = Settings(shown="whole")
 """The default settings: a lesion is shown as in the training of SAM and MedSAM."""
@@ -41,7 +42,13 @@ class SamNet(SamDecodedNet):
 
     def fold(self) -> None:
         """See PromptedNet."""
+        super().fold()
         fold_positions(self.image_encoder)
+
+    def keep_half(self, dtype: torch.dtype) -> None:
+        """See PromptedNet."""
+        super().keep_half(dtype)
+        keep_positions_half(self.image_encoder, dtype)
 
     def embed(self, pictures: Tensor) -> Embedded:
         """One tensor, N × 256 × side/16 × side/16."""

@@ -6,7 +6,7 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer  # type: ignore[import-untyped]
 from torch import Tensor
 
-from models.segmenters.network import Embedded, PromptedNet, encode_prompts
+from models.segmenters.network import Embedded, PromptedNet, encode_prompts, positions_of
 from models.segmenters.pictures import Picture
 from models.segmenters.vit import CHANNELS
 
@@ -36,7 +36,7 @@ class SamDecodedNet(PromptedNet):
         # embedding: it is added to the dense prompt, and the decoder's embedding is 0.
         logits, _ = self.mask_decoder(
             image_embeddings=torch.zeros_like(embedded[0][:1]),
-            image_pe=self.prompt_encoder.get_dense_pe(),
+            image_pe=positions_of(self.prompt_encoder),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=embedded[0][index] + dense,
             multimask_output=False,

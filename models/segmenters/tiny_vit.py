@@ -32,7 +32,8 @@ def tiny_vit() -> nn.Sequential:
 
 
 def fuse(encoder: nn.Module) -> None:
-    """Replaces its layers in place by those of `models.fused`. It must be in eval mode, and cannot be trained again."""
+    """Replaces its layers in place by those of `models.fused`; it cannot be trained again. Its normalisations must be
+    folded (`models.prepared`)."""
     modules: list[Any] = list(encoder.modules())
     for module in modules:
         match module:
@@ -103,7 +104,14 @@ def _fuse_linear(block: nn.Module, name: str, activation: Activation) -> None:
 
 
 def _fuse_convolution(block: Any, activation: Activation) -> None:
-    block.conv, block.bn = FusedConv(block.conv, block.bn, activation), nn.Identity()
+    block.conv = FusedConv(block.conv, activation)
+
+
+def keep_biases_half(encoder: nn.Module, dtype: torch.dtype) -> None:
+    """Converts in place the attention's biases too, as `models.prepared.keep_half` does the weights."""
+    for module in encoder.modules():
+        if isinstance(module, Attention):
+            module.attention_biases.data = module.attention_biases.data.to(dtype)
 
 
 class _BatchedBiasAttention(Attention):

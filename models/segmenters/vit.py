@@ -68,6 +68,15 @@ def fold_positions(encoder: nn.Module) -> None:
         attention.__class__ = _FoldedAttention
 
 
+def keep_positions_half(encoder: nn.Module, dtype: torch.dtype) -> None:
+    """Converts in place the folded positions too, as `models.prepared.keep_half` does the weights."""
+    for module in encoder.modules():
+        if isinstance(module, _FoldedAttention):
+            module.down, module.across, module.places = (
+                table.to(dtype) for table in (module.down, module.across, module.places)
+            )
+
+
 class _FoldedAttention(nn.Module):
     """Attention with relative positions (Li et al., MViTv2, CVPR 2022, equation 4) as attention without.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models.detectors.grain_net import GrainNet
 from models.fused import Activation, FusedConv, FusedLinear, can_fuse
+from models.prepared import fold_norms
 from models.segmenters.lite_medsam import LiteMedSamNet
 from models.segmenters.network import PromptedNet
 from models.segmenters.tiny_vit import WithoutPadding
@@ -49,13 +50,12 @@ def settled(network: nn.Module) -> nn.Module:
     ],
 )
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_a_fused_convolution_is_convolution_normalisation_and_activation(
+def test_a_fused_convolution_is_the_convolution_and_its_activation(
     activation: Activation, conv: nn.Conv2d, memory_format: torch.memory_format
 ) -> None:
-    norm = nn.BatchNorm2d(conv.out_channels)
-    layers = settled(nn.Sequential(conv, norm, ACTIVATIONS[activation]))
+    layers = settled(nn.Sequential(conv, ACTIVATIONS[activation]))
     features = torch.randn(2, conv.in_channels, 17, 12).contiguous(memory_format=memory_format)
-    fused = FusedConv(conv, norm, activation)
+    fused = FusedConv(conv, activation)
     with torch.inference_mode():
         torch.testing.assert_close(fused(features), layers(features), **ROUNDING)
 
@@ -76,6 +76,7 @@ def test_the_grain_detector_marks_the_same_when_it_is_fused() -> None:
     tile = torch.rand(1, 2, 64, 64)
     with torch.inference_mode():
         marks = grains(tile)
+        fold_norms(grains)
         grains.fuse()
         torch.testing.assert_close(grains(tile), marks, **ROUNDING)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in grains.modules())
@@ -103,6 +104,7 @@ def test_a_fused_encoder_embeds_the_same_and_the_masks_are_the_same(columns: int
     plain = settled(LiteMedSamNet())
     assert isinstance(plain, PromptedNet)
     fused = copy.deepcopy(plain)
+    fused.fold()
     fused.fuse()
     pictures = torch.rand(1, 1, 256, 256).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
     pictures = pictures * (torch.arange(256) < columns)
