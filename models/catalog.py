@@ -244,7 +244,9 @@ def adapter_of(
         ExtensionError: it is of another package, which cannot be imported.
         RuntimeError, TypeError, ValueError: weights and settings do not fit it.
     """
-    return _architecture(architecture).load(weights, Runner.on(device, mixed_precision, together), **settings)
+    return _architecture(architecture).load(
+        weights, Runner.on(device, mixed_precision, together).recording(), **settings
+    )
 
 
 def _architecture(name: str) -> Architecture:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -13,10 +14,13 @@ from torch import Tensor
 
 from models.device import half_type, tf32
 from models.fused import can_fuse
+from models.graphs import Capture, CudaGraphs, Recorded, call_again
 from models.halving import in_halves
 from models.prepared import fold_norms, keep_half
 from models.protocols import NotFinite, OutOfMemory
 from models.types.words import counted
+
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,28 @@ class Runner:
         together: as a GPU reads: inputs of one shape go through a network together, also those of different images, and
             in half precision if `mixed_precision`. On a CPU that is not faster (tests enforce it), and without it what
             an image gives does not depend on others, not even by a rounding error.
+        capture: how calls of networks are recorded; None: they are not.
     """
 
     device: torch.device
     mixed_precision: bool = False
     together: bool = False
+    capture: Capture | None = None
 
     @classmethod
     def on(cls, device: torch.device, mixed_precision: bool, together: bool | None = None) -> Runner:
         """The usual one for a device: together on a GPU alone. `together` enforces one or the other."""
         return cls(device, mixed_precision, device.type == "cuda" if together is None else together)
+
+    def recording(self) -> Runner:
+        """The same for networks whose weights do not change any more: as a GPU reads, their calls are recorded."""
+        if not self.together:
+            return self
+        return replace(self, capture=CudaGraphs(self.device) if self.device.type == "cuda" else call_again)
+
+    def recorded(self, work: Call, network: torch.nn.Module) -> Call:
+        """A network's call, recorded if calls are: see `models.graphs.Recorded`."""
+        return work if self.capture is None else cast(Call, Recorded(work, network, self.capture))
 
     @property
     def half(self) -> bool:

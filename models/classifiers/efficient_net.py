@@ -169,6 +169,9 @@ class EfficientNetClassifier:
     def __init__(self, network: MalignancyNet, runner: Runner, settings: Settings) -> None:
         runner.place(network)
         self._network, self._runner, self._settings = network, runner, settings
+        self._features, self._score_images, self._score_lesions = (
+            runner.recorded(call, network) for call in (network.features, network.score_images, network.score_lesions)
+        )
         self._radiomics = Radiomics(settings.regions) if settings.uses_radiomics else None
         self._framed = breast_framing(settings.frame_px, settings.mm_per_px)
 
@@ -192,7 +195,7 @@ class EfficientNetClassifier:
         lesions = self._lesion_scores([pictures for _, pictures in seen])
         if not self._settings.sees_images:
             return [(max(scores, default=self._settings.floor), scores) for scores in lesions]
-        logits = self._scores(self._network.score_images, [whole for whole, _ in seen])
+        logits = self._scores(self._score_images, [whole for whole, _ in seen])
         return [
             self._joined(logit, scores, len(each.masks))
             for logit, scores, each in zip(logits, lesions, images, strict=True)
@@ -211,7 +214,7 @@ class EfficientNetClassifier:
 
     def _lesion_scores(self, pictures: Sequence[Sequence[NDArray[np.float32]]]) -> list[list[float]]:
         """The scores of each image's lesions."""
-        logits = iter(self._scores(self._network.score_lesions, [picture for some in pictures for picture in some]))
+        logits = iter(self._scores(self._score_lesions, [picture for some in pictures for picture in some]))
         return [[float(expit(next(logits))) for _ in some] for some in pictures]
 
     def _joined(self, logit: float, lesions: list[float], masks: int) -> tuple[float, list[float]]:
@@ -224,7 +227,7 @@ class EfficientNetClassifier:
     def _with_textures(
         self, wholes: Sequence[NDArray[np.float32]], textures: Sequence[Sequence[NDArray[np.float32]]]
     ) -> list[tuple[float, list[float]]]:
-        features = self._runner.each(self._network.features, wholes, _AT_ONCE)
+        features = self._runner.each(self._features, wholes, _AT_ONCE)
         found = []
         for feature, vectors in zip(features, textures, strict=True):
             rows = vectors or [np.full(LENGTH, np.nan, dtype=np.float32)]

@@ -136,6 +136,7 @@ class MedSamMlpClassifier:
     def __init__(self, network: MedSamMlp, runner: Runner) -> None:
         runner.place(network)
         self._network, self._runner = network, runner
+        self._run = runner.recorded(self._logits, network)
 
     @property
     def scores_images_alone(self) -> bool:
@@ -156,15 +157,18 @@ class MedSamMlpClassifier:
         return found
 
     def _scores(self, pictures: Sequence[NDArray[np.float32]]) -> list[float]:
-        device = self._runner.device
         with self._runner.fitting(counted(len(pictures), "image")):
-            # Half precision is not exact enough for the positions of boxes: only the encoder uses it, on a CPU too,
-            # where its large maps are limited by memory.
-            with torch.autocast(device.type, half_type(device), enabled=self._runner.mixed_precision):
-                embedded = self._network.embed(self._runner.upload(pictures))
-            logits = self._network.score(self._network.read(embedded))
+            logits = self._run(self._runner.upload(pictures))
             scores: list[float] = torch.softmax(logits, dim=1)[:, _MALIGNANT].tolist()
             return scores
+
+    def _logits(self, pictures: Tensor) -> Tensor:
+        # Half precision is not exact enough for the positions of boxes: only the encoder uses it, on a CPU too, where
+        # its large maps are limited by memory.
+        device = self._runner.device
+        with torch.autocast(device.type, half_type(device), enabled=self._runner.mixed_precision):
+            embedded = self._network.embed(pictures)
+        return self._network.score(self._network.read(embedded))
 
 
 def load(weights: Mapping[str, Tensor], runner: Runner, **settings: Any) -> MedSamMlpClassifier:

@@ -57,6 +57,7 @@ class GrainDetector:
     ) -> None:
         runner.place(network)
         self._network, self._runner = network, runner
+        self._run = runner.recorded(self._sureness, network)
         self._mm_per_px, self._coarsest_mm = mm_per_px, coarsest_mm
         self._grain, self._fewest, self._confidence, self._most = grain, fewest, confidence, most
 
@@ -106,7 +107,7 @@ class GrainDetector:
                 ]
                 for tile, part in zip(some, parts, strict=True)
             ]
-            for tile, part, found in zip(some, parts, self._runner.run(self._sureness, seen), strict=True):
+            for tile, part, found in zip(some, parts, self._runner.run(self._run, seen), strict=True):
                 marks[tile.frame][tile.part(part)] = found.numpy()
         return [
             marked[: shown.pixels.shape[0], : shown.pixels.shape[1]] * (shown.pixels > 0)

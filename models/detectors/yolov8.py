@@ -105,6 +105,7 @@ class YoloDetector:
     ) -> None:
         runner.place(network)
         self._network, self._runner = network, runner
+        self._run = runner.recorded(self._outputs, network)
         self._strides = [int(stride) for stride in network.stride]  # type: ignore[union-attr]
         self._framed, self._kinds = breast_framing(input_px, mm_per_px), kinds
         self._confidence, self._iou, self._most, self._mirrored = confidence, iou, most, mirrored
@@ -115,7 +116,7 @@ class YoloDetector:
 
     def detect_framed(self, frames: Sequence[Frame]) -> list[tuple[Detection, ...]]:
         """The same, for images that are already framed as this detector frames them."""
-        outputs = self._runner.each(self._outputs, [shown.pixels for shown in frames], _AT_ONCE)
+        outputs = self._runner.each(self._run, [shown.pixels for shown in frames], _AT_ONCE)
         return [self._detections(output, shown) for output, shown in zip(outputs, frames, strict=True)]
 
     def _outputs(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -57,7 +58,8 @@ def load(
             f"its output is {' × '.join(map(str, shape))}, which is no YOLOv8's with the classes {', '.join(kinds)}: "
             f"batch × {4 + len(kinds)} × cells"
         )
+    unrecorded = replace(runner, capture=None)  # ONNX Runtime's calls cannot be recorded
     return YoloDetector(
-        _OnnxYolo(network), runner, input_px=input_px, mm_per_px=mm_per_px, confidence=confidence, iou=iou, most=most,
-        mirrored=False, kinds=[FindingKind(kind) for kind in kinds],
+        _OnnxYolo(network), unrecorded, input_px=input_px, mm_per_px=mm_per_px, confidence=confidence, iou=iou,
+        most=most, mirrored=False, kinds=[FindingKind(kind) for kind in kinds],
     )  # fmt: skip

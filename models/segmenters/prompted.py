@@ -33,6 +33,9 @@ class PromptedSegmenter:
         self.net = net
         self._runner = runner
         self._settings = settings
+        self._embed = runner.recorded(self._embedding, net)
+        self._decode = runner.recorded(self._first_logits, net)
+        self._decode_again = runner.recorded(self._later_logits, net)
 
     def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
         """The last pass's masks: see models.protocols.Segmenter.
@@ -79,7 +82,7 @@ class PromptedSegmenter:
 
     def _logits_by_pass(self, shown: Sequence[_Shown], crops: Sequence[_Crop]) -> list[Tensor]:
         """Each pass's logits (prompts × L × L); every prompt's crop is one of `crops`."""
-        prompt_kind, picture, device = self._settings.prompt, self.net.picture, self._runner.device
+        picture, device = self.net.picture, self._runner.device
         pixels = {each.crop: each.pixels for each in shown}
         embedded = self._embedded([pixels[crop][crop.box.slices] for crop in crops])
         index = torch.tensor([crops.index(each.crop) for each in shown], device=device)
@@ -87,20 +90,31 @@ class PromptedSegmenter:
         scales = [picture.scale((prompt.crop.height, prompt.crop.width)) for prompt in prompts]
         boxes = self._tensor([prompt.box_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
         points = self._tensor([prompt.point_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
-        drawn: list[Tensor] = []
-        for _ in range(self._settings.passes):
-            logits = self.net.decode(
-                embedded,
-                index,
-                boxes=None if prompt_kind == "point" else boxes,
-                points=None if prompt_kind == "box" else points,
-                masks=drawn[-1] if drawn else None,
-            )
-            drawn.append(logits)
+        if self._runner.capture is not None:  # a recorded call has as many rows of each input
+            embedded, index = tuple(tensor[index] for tensor in embedded), torch.arange(len(index), device=device)
+        drawn = [self._decode(index, boxes, points, *embedded)]
+        for _ in range(1, self._settings.passes):
+            drawn.append(self._decode_again(drawn[-1], index, boxes, points, *embedded))
         return drawn
 
+    def _first_logits(
+        self, index: Tensor, boxes: Tensor, points: Tensor, *embedded: Tensor, masks: Tensor | None = None
+    ) -> Tensor:
+        return self.net.decode(
+            embedded,
+            index,
+            boxes=None if self._settings.prompt == "point" else boxes,
+            points=None if self._settings.prompt == "box" else points,
+            masks=masks,
+        )
+
+    def _later_logits(self, masks: Tensor, index: Tensor, boxes: Tensor, points: Tensor, *embedded: Tensor) -> Tensor:
+        return self._first_logits(index, boxes, points, *embedded, masks=masks)
+
     def _embedded(self, crops: Sequence[NDArray[np.float32]]) -> tuple[Tensor, ...]:
-        pictures = torch.stack([self.net.picture.prepare(crop) for crop in crops]).to(self._runner.device)
+        return self._embed(torch.stack([self.net.picture.prepare(crop) for crop in crops]).to(self._runner.device))
+
+    def _embedding(self, pictures: Tensor) -> tuple[Tensor, ...]:
         # Half precision is not exact enough for the positions of boxes: only the encoder uses it.
         with self._runner.in_half():
             embedded = self.net.embed(pictures.contiguous(memory_format=torch.channels_last))
