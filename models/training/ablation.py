@@ -133,7 +133,18 @@ def _contend(
         name = f"{recipe.name}, fold {number} of {len(splits)}"
         with naming(name):
             with study.phase(_training_passes(recipe, split), name) as step:
-                bundle = train(recipe, cases, place, start, device, step, split=split, base=base, measured=False).bundle
+                bundle = train(
+                    recipe,
+                    cases,
+                    place,
+                    start,
+                    device,
+                    step,
+                    split=split,
+                    base=base,
+                    measured=False,
+                    kept_in=out / recipe.name / "kept",
+                ).bundle
             if detector is not None:
                 bundle = replace(bundle, detector=detector.bundles[number - 1].detector)
             elif base is not None and recipe.kind != "detector":

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from models.datasets.case import Case
+from models.training.kept import Kept
 from models.training.recipe import Recipe, RecipeError, read_recipe
 from models.training.task import Task
 
@@ -25,13 +26,13 @@ class Kind:
         model: the recipe's table [model].
         settings: the recipe's table [task].
         prepare: makes the task from a recipe, training cases, validation cases, start weights (None: random ones) and
-            a device.
+            a device, and where what is made of each image is kept.
         part: takes a trained network and its recipe; returns the architecture's name and settings for bundle.toml.
     """
 
     model: type[BaseModel]
     settings: type[BaseModel]
-    prepare: Callable[[Recipe, Sequence[Case], Sequence[Case], Path | None, torch.device], Task]
+    prepare: Callable[[Recipe, Sequence[Case], Sequence[Case], Path | None, torch.device, Kept], Task]
     part: Callable[[nn.Module, Recipe], tuple[str, dict[str, Any]]]
 
 

@@ -12,6 +12,7 @@ import torch
 from models.bundles.writing import stored
 from models.datasets.case import Case
 from models.training.fit import fit
+from models.training.kept import IN_MEMORY, Kept
 from models.training.kinds import KINDS
 from models.training.recipe import Progress, Recipe
 from models.training.task import Choosing
@@ -41,6 +42,7 @@ def fit_part(
     device: torch.device,
     progress: Progress,
     depends_on: str,
+    kept: Kept = IN_MEMORY,
 ) -> Fitted:
     """Trains a part; continues a training that was killed.
 
@@ -50,12 +52,13 @@ def fit_part(
         start: start weights; None for random ones.
         folder: of the checkpoint; created if missing.
         depends_on: identifies everything that the weights depend on.
+        kept: holds what is made of each image.
 
     Raises what `models.training.runs.train` raises.
     """
     kind = KINDS[recipe.kind]()
     torch.manual_seed(recipe.fit.seed)
-    task = kind.prepare(recipe, train, validation, start, device)
+    task = kind.prepare(recipe, train, validation, start, device, kept)
     network = fit(task, recipe.fit, folder, device, progress, depends_on)
     architecture, settings = kind.part(network, recipe)
     if isinstance(task, Choosing):

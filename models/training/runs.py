@@ -28,6 +28,7 @@ from models.training.calibration.cross_fitting import out_of_fold, scored_by
 from models.training.calibration.fitting import calibrate, calibrate_composed
 from models.training.detector.largest_lesion import largest_lesion
 from models.training.held_out_figures import is_interval, measure
+from models.training.kept import Kept
 from models.training.parts import Fitted, fit_part
 from models.training.recipe import CalibrationRecipe, Progress, Recipe, SplitRecipe
 from models.types.words import counted
@@ -71,11 +72,12 @@ def train(
     restart: bool = False,
     base: Bundle | None = None,
     measured: bool = True,
+    kept_in: Path | None = None,
 ) -> Trained:
     """Trains a part and puts it into the bundle in `out`; continues a training that was killed.
 
     In addition to the bundle, `out/training/KIND` holds split.json, left-out.json, figures.json, the checkpoint, the
-    history and TensorBoard's files. Figures are measured on the test patients with the weights as stored.
+    history, TensorBoard's files and kept/. Figures are measured on the test patients with the weights as stored.
 
     Args:
         recipe: all settings of the training.
@@ -88,6 +90,7 @@ def train(
         restart: delete the results of earlier calls.
         base: the source of a new bundle's other parts; see `put_part`.
         measured: whether the part is evaluated on the test patients, and the figures are stored in the bundle.
+        kept_in: holds what is made of each image, for several trainings; None: `out/training/KIND/kept`.
 
     Raises:
         SplitError: the images cannot be split as the recipe requires.
@@ -111,10 +114,11 @@ def train(
     train_cases, validation, test = sides(cases.cases, split)
     # The weights do not depend on the calibration: with another one they are not trained again.
     weights_depend_on = _digest(replace(recipe, calibration=CalibrationRecipe()), split, start, cases.outlined_by)
-    fitted = fit_part(recipe, train_cases, validation, start, folder, device, progress, weights_depend_on)
+    kept = Kept(kept_in or folder / "kept", _made_by(recipe, start, cases.outlined_by))
+    fitted = fit_part(recipe, train_cases, validation, start, folder, device, progress, weights_depend_on, kept)
     others = other_parts(out, base)
     calibration, notes = _calibration(
-        recipe, cases, fitted, validation, test, start, folder, device, progress, weights_depend_on, others
+        recipe, cases, fitted, validation, test, start, folder, device, progress, weights_depend_on, others, kept
     )
     part = _new_part(recipe, fitted, train_cases, start, calibration)
     bundle, figures = put_part(out, part, base), None
@@ -186,6 +190,7 @@ def _calibration(
     progress: Progress,
     weights_depend_on: str,
     others: Bundle,
+    kept: Kept,
 ) -> tuple[dict[Level, Calibration], list[str]]:
     """A classifier's calibration as its recipe requires, with sentences for the user; empty for other parts.
 
@@ -200,7 +205,7 @@ def _calibration(
         test_patients = {patient for case in test for patient in case.patients}
         not_test = [case for case in cases.cases if test_patients.isdisjoint(case.patients)]
         place = folder / "calibration" / f"{settings.folds}-folds"
-        scored = out_of_fold(recipe, not_test, pipeline, start, place, device, progress, weights_depend_on)
+        scored = out_of_fold(recipe, not_test, pipeline, start, place, device, progress, weights_depend_on, kept)
     else:
         scored = scored_by(fitted, recipe, pipeline, validation, device)
     if not settings.composed:
@@ -279,10 +284,20 @@ def make_split(recipe: SplitRecipe, cases: Sequence[Case]) -> Split:
 
 def _digest(recipe: Recipe, split: Split, start: Path | None, outlined_by: str) -> str:
     """Digest of everything that the weights depend on: recipe, split, start weights, and who drew outlines in boxes."""
-    weights = hashlib.sha256(start.read_bytes()).hexdigest() if start is not None and start.is_file() else ""
     drawn = [outlined_by] if outlined_by else []
-    content = json.dumps([recipe.digest, asdict(split), weights, *drawn], sort_keys=True)
+    content = json.dumps([recipe.digest, asdict(split), _sha256_of(start), *drawn], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _made_by(recipe: Recipe, start: Path | None, outlined_by: str) -> str:
+    """Digest of everything but the image that frames and embeddings depend on: not of the split."""
+    tables = replace(recipe, split=SplitRecipe(), calibration=CalibrationRecipe())
+    return hashlib.sha256(f"{tables.digest}/{_sha256_of(start)}/{outlined_by}".encode()).hexdigest()
+
+
+def _sha256_of(start: Path | None) -> str:
+    """Of a file of start weights; "" without one."""
+    return hashlib.sha256(start.read_bytes()).hexdigest() if start is not None and start.is_file() else ""
 
 
 def _finished(folder: Path, out: Path, kind: str, depends_on: str, measured: bool) -> Trained | None:

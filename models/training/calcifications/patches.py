@@ -22,6 +22,7 @@ from models.detectors.grain_net import channels_of
 from models.framing import mean_spacing_mm
 from models.phantom.insertion import insert, stored
 from models.phantom.microcalcifications import draw_grain_cluster
+from models.training.kept import IN_MEMORY, Arrays, Kept
 from models.types.mammogram import Mammogram
 from models.types.region import Box
 
@@ -68,29 +69,38 @@ def backgrounds(
     fine_enough: Callable[[Mammogram], bool],
     assumed_spacing_mm: float,
     workers: int,
+    kept: Kept = IN_MEMORY,
 ) -> list[Background]:
     """The breasts of the cases in which nothing is to be found and whose pixels are fine enough, at one scale.
 
     Args:
         fine_enough: the detector's rule, of which images it looks at.
+        kept: holds the breasts.
 
     Raises:
         DatasetError: a case cannot be read.
     """
 
-    def background(case: Case) -> Background | None:
+    def made(case: Case) -> Arrays:
         image = with_spacing(case.read(), assumed_spacing_mm)
         if not fine_enough(image):
-            return None
+            return {}
         factor = mean_spacing_mm(image) / mm_per_px
         size = round(image.shape[1] * factor), round(image.shape[0] * factor)
         pixels = np.asarray(cv2.resize(image.pixels, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
         breast = breast_mask(pixels)
         if not breast.any():
-            return None
-        dark, bright = np.percentile(pixels[breast], (1.0, 99.7))
+            return {}
         levels = np.round(pixels.clip(0, 1) * 255).astype(np.uint8)
-        return Background(levels, depth_in(breast), float(dark), float(bright), mm_per_px)
+        return {"levels": levels, "depth": depth_in(breast), "ends": np.percentile(pixels[breast], (1.0, 99.7))}
+
+    def background(case: Case) -> Background | None:
+        arrays = kept.of(f"background/{case.dataset}/{case.name}", lambda: made(case))
+        if not arrays:
+            return None
+        dark, bright = (float(end) for end in np.asarray(arrays["ends"], np.float64))
+        levels, depth = np.asarray(arrays["levels"], np.uint8), np.asarray(arrays["depth"], np.float32)
+        return Background(levels, depth, dark, bright, mm_per_px)
 
     without = [case for case in cases if case.marked_up and not case.kinds]
     with ThreadPoolExecutor(max(1, workers)) as pool:

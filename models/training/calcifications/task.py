@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -27,6 +28,7 @@ from models.measures.detection import ImageResult, froc_score, match, sensitivit
 from models.runner import Runner
 from models.training.batching import made_ahead
 from models.training.calcifications.patches import Background, Patch, backgrounds, patch_of
+from models.training.kept import IN_MEMORY, Kept
 from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
 from models.training.start import take_start
 from models.training.task import groups_by_decay
@@ -161,7 +163,12 @@ class MarkingGrains:
 
 
 def prepare(
-    recipe: Recipe, train: Sequence[Case], validation: Sequence[Case], start: Path | None, device: torch.device
+    recipe: Recipe,
+    train: Sequence[Case],
+    validation: Sequence[Case],
+    start: Path | None,
+    device: torch.device,
+    kept: Kept = IN_MEMORY,
 ) -> MarkingGrains:
     """Reads the breasts and builds the network.
 
@@ -171,6 +178,7 @@ def prepare(
         validation: images to be judged by: those whose calcifications are drawn, and those without a lesion.
         start: weights to start from; None for random ones.
         device: where it will be trained.
+        kept: holds the breasts and the validation images.
 
     Raises:
         DatasetError: a case cannot be read, no image can be learned from, or no validation image has a calcification.
@@ -187,14 +195,14 @@ def prepare(
     def fine_enough(image: Mammogram) -> bool:
         return shows_calcifications(image, model.coarsest_mm)
 
-    training = backgrounds(train, model.mm_per_px, fine_enough, task.assumed_spacing_mm, workers)
+    training = backgrounds(train, model.mm_per_px, fine_enough, task.assumed_spacing_mm, workers, kept)
     if not training:
         raise DatasetError(
             f"None of the {len(train)} training images is a digital one of a breast without a lesion, with "
             f"pixels of up to {model.coarsest_mm:g} mm. Add images of normal breasts at native resolution."
         )
     judged = [
-        (case.patient, image, tuple(lesion.mask.box for lesion in case.read_lesions(image)))
+        (case.patient, _mapped(image, case, kept), tuple(lesion.mask.box for lesion in case.read_lesions(image)))
         for case in validation
         if case.marked_up and case.kinds <= {FindingKind.CALCIFICATION}
         for image in (with_spacing(case.read(), task.assumed_spacing_mm),)
@@ -205,6 +213,12 @@ def prepare(
             "Add the set simulated-clusters, or split otherwise."
         )
     return MarkingGrains(network, model, task, recipe.fit, training, judged)
+
+
+def _mapped(image: Mammogram, case: Case, kept: Kept) -> Mammogram:
+    """The image, its pixels from the disk."""
+    arrays = kept.of(f"validation/{case.dataset}/{case.name}", lambda: {"pixels": image.pixels})
+    return replace(image, pixels=np.asarray(arrays["pixels"], np.float32))
 
 
 def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:

@@ -19,6 +19,7 @@ from models.datasets.case import Case
 from models.datasets.split import folds, sides
 from models.evaluation.reported_scores import ReportedScore, scores
 from models.pipeline import Pipeline
+from models.training.kept import IN_MEMORY, Kept
 from models.training.parts import Fitted, fit_part
 from models.training.recipe import Progress, Recipe
 
@@ -32,6 +33,7 @@ def out_of_fold(
     device: torch.device,
     progress: Progress,
     depends_on: str,
+    kept: Kept = IN_MEMORY,
 ) -> list[ReportedScore]:
     """The scores of `recipe.calibration.folds` classifiers, each on the patients that it was not trained on.
 
@@ -41,6 +43,7 @@ def out_of_fold(
         start: start weights; None for random ones.
         folder: for the checkpoints; created if missing.
         depends_on: identifies everything that the weights depend on.
+        kept: holds what is made of each image, for all folds.
 
     Raises what `models.training.runs.train` raises.
     """
@@ -53,7 +56,7 @@ def out_of_fold(
 
         train, validation, held = sides(cases, fold)
         place = folder / f"fold-{number}"
-        fitted = fit_part(recipe, [*train, *validation], held, start, place, device, fold_progress, depends_on)
+        fitted = fit_part(recipe, [*train, *validation], held, start, place, device, fold_progress, depends_on, kept)
         scored += scored_by(fitted, recipe, pipeline, held, device)
     return scored
 

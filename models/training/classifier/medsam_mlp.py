@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from models.device import half_type
 from models.measures.detection import auc
 from models.training.classifier.recipe import TaskSettings
 from models.training.classifier.samples import dealt, moved_as, origin_of, relit_as
+from models.training.kept import IN_MEMORY, Arrays, Kept
 
 _AT_ONCE = 4
 """Batch size of the encoder in validation."""
@@ -61,13 +63,14 @@ class MedSamMlpTask:
         device: torch.device,
         seed: int,
         mixed_precision: bool = False,
+        kept: Kept = IN_MEMORY,
     ) -> None:
         self._settings, self._seed = settings, seed
         self._judge_from = _KEPT[network.tuned]
         self._train_from = self._judge_from if settings.augmentation == "none" else "picture"
         network.to(device).eval()
-        self.train = _seen(network, train, self._train_from, device, mixed_precision)
-        self.validation = _seen(network, validation, self._judge_from, device, mixed_precision)
+        self.train = _seen(network, train, self._train_from, device, mixed_precision, kept)
+        self.validation = _seen(network, validation, self._judge_from, device, mixed_precision, kept)
         self.network: nn.Module = network.cpu()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -121,20 +124,24 @@ class MedSamMlpTask:
 
 @torch.no_grad()
 def _seen(
-    network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.device, mixed_precision: bool
+    network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.device, mixed_precision: bool, kept: Kept
 ) -> list[Seen]:
     """The cases with a known and fair label."""
-    seen = []
-    for case in cases:
-        if not case.label_is_fair or case.pathology is None:
-            continue
-        kept = torch.from_numpy(picture_of(case.read(), network.sam))
+
+    def processed(case: Case) -> Arrays:
+        made = torch.from_numpy(picture_of(case.read(), network.sam))
         if what != "picture":
             with torch.autocast(device.type, half_type(device), enabled=mixed_precision):
-                embedded = network.embed(kept[None].to(device))
-            kept = (network.read(embedded) if what == "read" else embedded)[0].cpu()
-        kept_as = kept.numpy().astype(np.float16)
-        seen.append(Seen(kept_as, case.pathology is Pathology.MALIGNANT, origin_of(case)))
+                embedded = network.embed(made[None].to(device))
+            made = (network.read(embedded) if what == "read" else embedded)[0].cpu()
+        return {what: made.numpy().astype(np.float16)}
+
+    seen = []
+    for case in cases:
+        if case.label_is_fair and case.pathology is not None:
+            arrays = kept.of(f"{what}/{case.dataset}/{case.name}", partial(processed, case))
+            malignant = case.pathology is Pathology.MALIGNANT
+            seen.append(Seen(np.asarray(arrays[what], np.float16), malignant, origin_of(case)))
     return seen
 
 

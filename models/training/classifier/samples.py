@@ -1,4 +1,4 @@
-"""A classifier's training and validation samples, read once and kept in memory.
+"""A classifier's training and validation samples, read once (`models/training/kept.py`).
 
 In some data sets properties that are not signs of disease reveal the label (in CDD-CESM every MLO image and every
 512-pixel image is malignant). So training on whole images, and all validation, use only images with
@@ -9,9 +9,10 @@ same size; at a scale (`mm_per_px`) they are not, because coarse images are blur
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from models.framing import Size, breast_framing
 from models.radiomics.texture import Radiomics
 from models.training.augment import Picture, moved
 from models.training.classifier.recipe import Augmentation
+from models.training.kept import IN_MEMORY, Arrays, Kept
 from models.training.scanners import relit
 from models.types.region import Box
 
@@ -122,7 +124,7 @@ def origin_of(case: Case) -> str:
     return f"{case.dataset}/{case.hospital}"
 
 
-def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
+def read_samples(cases: Sequence[Case], wanted: Wanted, kept: Kept = IN_MEMORY) -> Samples:
     """Reads the cases' pixels and outlines. Cases and lesions of unknown pathology are skipped.
 
     Raises:
@@ -132,42 +134,69 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
     lesions: list[LesionSample] = []
     normal: list[NDArray[np.float16]] = []
     beside: list[LesionSample] = []
-    framed = breast_framing(wanted.frame_px, wanted.mm_per_px)
     for number, case in enumerate(cases):
         if not case.label_is_fair and (not wanted.lesions or wanted.mm_per_px is not None):
             continue
-        image, origin = with_spacing(case.read(), wanted.assumed_spacing_mm), origin_of(case)
-        shown = framed(image)
-        drawn = case.read_lesions(image)
-        known = [(lesion, pathology) for lesion in drawn if (pathology := lesion.pathology or case.pathology)]
-        malignant = [pathology is Pathology.MALIGNANT for _, pathology in known]
-        if wanted.images and case.label_is_fair:
-            picture = image_picture(shown.pixels, wanted.image_px).astype(np.float16)
-            if wanted.radiomics is not None and known:
-                textures = wanted.radiomics.textures(image, [lesion.shown for lesion, _ in known])
-                images.extend(
-                    ImageSample(case.name, picture, label, origin, texture.vector)
-                    for label, texture in zip(malignant, textures, strict=True)
-                )
-            elif case.pathology is not None:
-                images.append(ImageSample(case.name, picture, case.pathology is Pathology.MALIGNANT, origin))
-        if wanted.lesions and wanted.mm_per_px is not None:
-            boxes = [shown.box_of(lesion.mask) for lesion, _ in known]
-            windows = [with_surroundings(shown.pixels, box, _WIDER) for box in boxes]
-            lesions.extend(
-                LesionSample(window, None, label, origin=origin)
-                for window, label in zip(windows, malignant, strict=True)
-            )
-            if case.marked_up and number % _EVERY == 0:
-                beside.extend(_beside(case, shown.pixels, boxes))
-        elif wanted.lesions:
-            lesions.extend(
-                replace(_cut(shown.pixels, shown.draw(lesion.shown), label, _has_outline(lesion)), origin=origin)
-                for (lesion, _), label in zip(known, malignant, strict=True)
-            )
-            if case.pathology is Pathology.NORMAL and case.marked_up and not known:
-                normal.append(shown.pixels.astype(np.float16))
+        arrays = kept.of(f"{case.dataset}/{case.name}", partial(_made, case, wanted))
+        found = _samples(arrays, case)
+        images += found.images
+        lesions += found.lesions
+        normal += found.normal
+        beside += found.beside if number % _EVERY == 0 else ()
     return Samples(tuple(images), tuple(lesions), tuple(normal), tuple(beside))
+
+
+def _made(case: Case, wanted: Wanted) -> Arrays:
+    """What is read of a case; `_samples` makes its samples of it."""
+    image = with_spacing(case.read(), wanted.assumed_spacing_mm)
+    shown = breast_framing(wanted.frame_px, wanted.mm_per_px)(image)
+    drawn = case.read_lesions(image)
+    known = [(lesion, pathology) for lesion in drawn if (pathology := lesion.pathology or case.pathology)]
+    malignant = [pathology is Pathology.MALIGNANT for _, pathology in known]
+    made: dict[str, NDArray[Any]] = {}
+    if wanted.images and case.label_is_fair:
+        picture = image_picture(shown.pixels, wanted.image_px).astype(np.float16)
+        if wanted.radiomics is not None and known:
+            textures = wanted.radiomics.textures(image, [lesion.shown for lesion, _ in known])
+            made |= {"image": picture, "image labels": np.array(malignant)}
+            made["textures"] = np.stack([texture.vector for texture in textures])
+        elif case.pathology is not None:
+            made |= {"image": picture, "image labels": np.array([case.pathology is Pathology.MALIGNANT])}
+    if wanted.lesions:
+        made["lesion labels"] = np.array(malignant, dtype=np.bool_)
+    if wanted.lesions and wanted.mm_per_px is not None:
+        boxes = [shown.box_of(lesion.mask) for lesion, _ in known]
+        made |= {f"lesion {at}": with_surroundings(shown.pixels, box, _WIDER) for at, box in enumerate(boxes)}
+        window = _beside(case, shown.pixels, boxes) if case.marked_up else None
+        made |= {} if window is None else {"beside": window}
+    elif wanted.lesions:
+        for at, (lesion, _) in enumerate(known):
+            made[f"lesion {at}"], made[f"drawn {at}"] = _cut(shown.pixels, shown.draw(lesion.shown))
+        made["outlined"] = np.array([_has_outline(lesion) for lesion, _ in known], dtype=np.bool_)
+        if case.pathology is Pathology.NORMAL and case.marked_up and not known:
+            made["normal"] = shown.pixels.astype(np.float16)
+    return made
+
+
+def _samples(made: Mapping[str, NDArray[Any]], case: Case) -> Samples:
+    """The samples of what was read of a case."""
+    origin, labels = origin_of(case), made.get("image labels", np.zeros(0))
+    images = tuple(
+        ImageSample(case.name, made["image"], bool(label), origin, made["textures"][at] if "textures" in made else None)
+        for at, label in enumerate(labels)
+    )
+    lesions = tuple(
+        LesionSample(
+            made[f"lesion {at}"],
+            made.get(f"drawn {at}"),
+            bool(label),
+            bool(made["outlined"][at]) if "outlined" in made else True,
+            origin,
+        )
+        for at, label in enumerate(made.get("lesion labels", ()))
+    )
+    beside = (LesionSample(made["beside"], None, False, origin=origin),) if "beside" in made else ()
+    return Samples(images, lesions, (made["normal"],) if "normal" in made else (), beside)
 
 
 def _has_outline(lesion: Lesion) -> bool:
@@ -184,7 +213,7 @@ def pieces(samples: Samples, draw: np.random.Generator) -> list[LesionSample]:
         pixels = samples.normal[number % len(samples.normal)].astype(np.float32)
         shape = samples.lesions[int(draw.integers(len(samples.lesions)))].drawn
         assert shape is not None
-        made.append(_cut(pixels, _placed(shape, pixels > 0, draw), False, True))
+        made.append(LesionSample(*_cut(pixels, _placed(shape, pixels > 0, draw)), False))
     return made
 
 
@@ -268,7 +297,7 @@ def _turned(pixels: NDArray[np.float32], draw: np.random.Generator) -> NDArray[n
     return np.ascontiguousarray(there[:, ::-1] if draw.random() < 0.5 else there, dtype=np.float32)
 
 
-def _beside(case: Case, pixels: NDArray[np.float32], lesions: Sequence[Box]) -> Iterator[LesionSample]:
+def _beside(case: Case, pixels: NDArray[np.float32], lesions: Sequence[Box]) -> NDArray[np.float32] | None:
     """A window onto the breast whose middle half no lesion's box touches, if some tries find one: not malignant."""
     draw = np.random.default_rng(zlib.crc32(case.name.encode()))
     tissue = np.argwhere(pixels > 0)
@@ -276,8 +305,8 @@ def _beside(case: Case, pixels: NDArray[np.float32], lesions: Sequence[Box]) -> 
         row, column = (int(place) for place in tissue[int(draw.integers(len(tissue)))])
         middle = Box(max(0, row - _REACH_PX), max(0, column - _REACH_PX), row + _REACH_PX, column + _REACH_PX)
         if not any(_touch(middle, box) for box in lesions):
-            yield LesionSample(with_surroundings(pixels, middle, _WIDER), None, False, origin=origin_of(case))
-            return
+            return with_surroundings(pixels, middle, _WIDER)
+    return None
 
 
 def _touch(first: Box, second: Box) -> bool:
@@ -289,13 +318,14 @@ def _touch(first: Box, second: Box) -> bool:
     )
 
 
-def _cut(pixels: NDArray[np.float32], drawn: NDArray[np.bool_], malignant: bool, outlined: bool) -> LesionSample:
+def _cut(pixels: NDArray[np.float32], drawn: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The part of the frame around what is drawn, with a margin, and the mask in it."""
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
     part = (
         slice(max(0, int(rows[0]) - _ROUND), int(rows[-1]) + 1 + _ROUND),
         slice(max(0, int(columns[0]) - _ROUND), int(columns[-1]) + 1 + _ROUND),
     )
-    return LesionSample(pixels[part].copy(), drawn[part].copy(), malignant, outlined)
+    return pixels[part].copy(), drawn[part].copy()
 
 
 def _ellipse(rows: int, columns: int) -> NDArray[np.bool_]:

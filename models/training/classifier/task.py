@@ -17,11 +17,17 @@ from models.training.classifier.efficient_net import EfficientNetTask
 from models.training.classifier.medsam_mlp import MedSamMlpTask, start_from
 from models.training.classifier.recipe import EfficientNetModel, MedSamMlpModel, TaskSettings
 from models.training.classifier.samples import Wanted, read_samples
+from models.training.kept import IN_MEMORY, Kept
 from models.training.recipe import Recipe
 
 
 def prepare(
-    recipe: Recipe, train: Sequence[Case], validation: Sequence[Case], start: Path | None, device: torch.device
+    recipe: Recipe,
+    train: Sequence[Case],
+    validation: Sequence[Case],
+    start: Path | None,
+    device: torch.device,
+    kept: Kept = IN_MEMORY,
 ) -> EfficientNetTask | MedSamMlpTask:
     """The task that a classifier's recipe describes. Reads every image.
 
@@ -31,6 +37,7 @@ def prepare(
         validation: images that choose the best epoch; only those with a fair label are used.
         start: ImageNet weights of the backbone, MedSAM's weights, or those of an earlier training; None: random ones.
         device: where frozen encoders embed the images.
+        kept: holds what is made of each image.
 
     Raises:
         DatasetError: an image cannot be read, or there are not both malignant and other samples.
@@ -40,9 +47,9 @@ def prepare(
         train, validation = of_kinds(train, kinds), of_kinds(validation, kinds)
     match recipe.model.root:
         case EfficientNetModel() as model:
-            return _efficient_net(model, recipe.task, train, validation, start, recipe.fit.seed)
+            return _efficient_net(model, recipe.task, train, validation, start, recipe.fit.seed, kept)
         case MedSamMlpModel() as model:
-            return _medsam_mlp(model, recipe, train, validation, start, device)
+            return _medsam_mlp(model, recipe, train, validation, start, device, kept)
     raise TypeError(f"No classifier is trained from {type(recipe.model.root).__name__}")
 
 
@@ -67,6 +74,7 @@ def _efficient_net(
     validation: Sequence[Case],
     start: Path | None,
     seed: int,
+    kept: Kept,
 ) -> EfficientNetTask:
     _, in_bundle = _as_in_the_bundle(model)
     inputs = Settings(**in_bundle)
@@ -79,8 +87,8 @@ def _efficient_net(
         radiomics=Radiomics(inputs.regions) if inputs.uses_radiomics else None,
         assumed_spacing_mm=settings.assumed_spacing_mm,
     )
-    train_samples = read_samples(train, wanted)
-    validation_samples = read_samples([case for case in validation if case.label_is_fair], wanted)
+    train_samples = read_samples(train, wanted, kept)
+    validation_samples = read_samples([case for case in validation if case.label_is_fair], wanted, kept)
     task = EfficientNetTask(model, settings, train_samples, validation_samples, start, seed)
     if inputs.sees_images:
         _both("training images", [image.malignant for image in train_samples.images])
@@ -99,13 +107,14 @@ def _medsam_mlp(
     validation: Sequence[Case],
     start: Path | None,
     device: torch.device,
+    kept: Kept,
 ) -> MedSamMlpTask:
     torch.manual_seed(recipe.fit.seed)
     network = MedSamMlp(encoder_of(model.encoder), model.reads, model.tuned)
     if start is not None:
         start_from(network, start)
     mixed = recipe.fit.mixed_precision
-    task = MedSamMlpTask(network, recipe.task, train, validation, device, recipe.fit.seed, mixed)
+    task = MedSamMlpTask(network, recipe.task, train, validation, device, recipe.fit.seed, mixed, kept)
     _both("training images", [sample.malignant for sample in task.train])
     _both("validation images", [sample.malignant for sample in task.validation])
     return task

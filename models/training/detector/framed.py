@@ -1,4 +1,4 @@
-"""Images for training and validating a detector: read once, framed as in the node, kept in memory."""
+"""Images for training and validating a detector: read once, framed as in the node (kept.py)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.datasets.case import Case, Lesion
 from models.framing import Frame, Framing
 from models.training.augment import Picture
+from models.training.kept import IN_MEMORY, Arrays, Kept
 from models.types.reading import FindingKind
 from models.types.region import Box, Mask
 
@@ -55,37 +56,62 @@ class TrainingImage:
         return Picture(self.levels.astype(np.float32) / np.float32(255), self.outlines, self.kinds)
 
 
-def framed(cases: Sequence[Case], framing: Framing, workers: int) -> list[Framed]:
+def framed(cases: Sequence[Case], framing: Framing, workers: int, kept: Kept = IN_MEMORY) -> list[Framed]:
     """Every case in a frame, in the cases' order.
 
     Args:
         framing: makes the frame of an image.
         workers: number of threads that read.
+        kept: holds the frames.
 
     Raises:
         DatasetError: a case cannot be read.
     """
 
-    def validation_image(case: Case) -> Framed:
+    def made(case: Case) -> Arrays:
         shown, lesions = _read(case, framing)
-        return Framed(case.patient, shown, tuple(lesion.mask.box for lesion in lesions))
+        return {
+            "pixels": shown.pixels,
+            "part": np.array([_corners(shown.part)]),
+            "scale": np.array([shown.scale]),
+            "origin": np.array([shown.top, shown.left]),
+            "lesions": np.array([_corners(lesion.mask.box) for lesion in lesions], dtype=np.int64).reshape(-1, 4),
+        }
+
+    def validation_image(case: Case) -> Framed:
+        arrays = kept.of(f"validation/{case.dataset}/{case.name}", lambda: made(case))
+        ((part,), lesions) = (_boxes(arrays[name]) for name in ("part", "lesions"))
+        top, left = (int(place) for place in arrays["origin"])
+        shown = Frame(np.asarray(arrays["pixels"], np.float32), part, float(arrays["scale"][0]), top, left)
+        return Framed(case.patient, shown, tuple(lesions))
 
     return _each(cases, validation_image, workers)
 
 
 def training_images(
-    cases: Sequence[Case], framing: Framing, kinds: Sequence[FindingKind], workers: int
+    cases: Sequence[Case],
+    framing: Framing,
+    kinds: Sequence[FindingKind],
+    workers: int,
+    kept: Kept = IN_MEMORY,
 ) -> list[TrainingImage]:
     """Every case as a training image; `kinds` are the classes in the order of their numbers. See `framed`."""
 
-    def training_image(case: Case) -> TrainingImage:
+    def made(case: Case) -> Arrays:
         shown, lesions = _read(case, framing)
         drawn = [(outline(lesion.mask, shown), kinds.index(lesion.kind.basic)) for lesion in lesions]
         drawn = [(points, kind) for points, kind in drawn if len(points)]
-        levels = np.round(shown.pixels * 255).astype(np.uint8)
-        return TrainingImage(
-            case.dataset, levels, tuple(points for points, _ in drawn), tuple(kind for _, kind in drawn)
-        )
+        return {
+            "levels": np.round(shown.pixels * 255).astype(np.uint8),
+            "kinds": np.array([kind for _, kind in drawn], dtype=np.int64),
+            **{f"outline {number}": points for number, (points, _) in enumerate(drawn)},
+        }
+
+    def training_image(case: Case) -> TrainingImage:
+        arrays = kept.of(f"training/{case.dataset}/{case.name}", lambda: made(case))
+        numbers = tuple(int(kind) for kind in arrays["kinds"])
+        outlines = tuple(np.asarray(arrays[f"outline {number}"], np.float32) for number in range(len(numbers)))
+        return TrainingImage(case.dataset, np.asarray(arrays["levels"], np.uint8), outlines, numbers)
 
     return _each(cases, training_image, workers)
 
@@ -95,6 +121,15 @@ def outline(mask: Mask, shown: Frame) -> NDArray[np.float32]:
     contours, _ = cv2.findContours(shown.draw(mask).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     points = [contour.reshape(-1, 2) for contour in contours]
     return np.concatenate(points).astype(np.float32) if points else np.zeros((0, 2), dtype=np.float32)
+
+
+def _corners(box: Box) -> tuple[int, int, int, int]:
+    return box.top, box.left, box.bottom, box.right
+
+
+def _boxes(corners: NDArray[np.generic]) -> list[Box]:
+    """Boxes from rows of `_corners`."""
+    return [Box(*(int(edge) for edge in row)) for row in corners]
 
 
 def _read(case: Case, framing: Framing) -> tuple[Frame, tuple[Lesion, ...]]:

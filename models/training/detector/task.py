@@ -31,6 +31,7 @@ from models.training.batching import made_ahead
 from models.training.detector.box_loss import ALPHA, BETA, BoxLoss, detection_loss
 from models.training.detector.framed import Framed, TrainingImage, framed, training_images
 from models.training.detector.planting import planted
+from models.training.kept import IN_MEMORY, Kept
 from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
 from models.training.start import take_start
 from models.training.task import groups_by_decay
@@ -235,7 +236,12 @@ class Detecting:
 
 
 def prepare(
-    recipe: Recipe, train: Sequence[Case], validation: Sequence[Case], start: Path | None, device: torch.device
+    recipe: Recipe,
+    train: Sequence[Case],
+    validation: Sequence[Case],
+    start: Path | None,
+    device: torch.device,
+    kept: Kept = IN_MEMORY,
 ) -> Detecting:
     """Reads and frames the images and builds the network.
 
@@ -244,7 +250,8 @@ def prepare(
         train: training images; those not marked up are skipped.
         validation: validation images; the same.
         start: start weights, a state dict or a checkpoint of ultralytics; None for random ones.
-        device: not used: the images stay in main memory.
+        device: not used.
+        kept: holds the frames.
 
     Raises:
         DatasetError: a case cannot be read, or no image has a lesion.
@@ -265,8 +272,8 @@ def prepare(
     def framing(image: Mammogram) -> Frame:
         return shown(with_spacing(image, task.assumed_spacing_mm))
 
-    pictures = training_images([case for case in train if case.marked_up], framing, KINDS, workers)
-    judged = framed([case for case in validation if case.marked_up], framing, workers)
+    pictures = training_images([case for case in train if case.marked_up], framing, KINDS, workers, kept)
+    judged = framed([case for case in validation if case.marked_up], framing, workers, kept)
     for name, marked, offered in (
         ("training", [picture.kinds for picture in pictures], train),
         ("validation", [image.lesions for image in judged], validation),

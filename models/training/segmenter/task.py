@@ -2,7 +2,7 @@
 
 The recipe's `trained` names the trained parts: MedSAM's mask decoder, or all of MedSAM (Guo, Cai and Dungey); only
 HQ-SAM's and MLSAM's additions, with all of SAM frozen (Ke et al., "Segment Anything in High Quality", NeurIPS 2023,
-section 4; Chen, Liu and Wang, 3.2). If the image encoder is frozen, every view is embedded once and kept in memory.
+section 4; Chen, Liu and Wang, 3.2). If the image encoder is frozen, every view is embedded once and kept (kept.py).
 
 views.py makes the training data.
 """
@@ -23,6 +23,7 @@ from models.checkpoints.reading import StartError, read_start
 from models.datasets.case import Case, DatasetError
 from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.prompts import Settings
+from models.training.kept import IN_MEMORY, Kept
 from models.training.recipe import FitRecipe, Recipe
 from models.training.segmenter.mask_loss import dice_and_cross_entropy, uncertain_points
 from models.training.segmenter.recipe import Model, TaskSettings
@@ -125,7 +126,12 @@ def _only_new_token(network: Any, wanted: bool) -> Iterator[None]:
 
 
 def prepare(
-    recipe: Recipe, train: Sequence[Case], validation: Sequence[Case], start: Path | None, device: torch.device
+    recipe: Recipe,
+    train: Sequence[Case],
+    validation: Sequence[Case],
+    start: Path | None,
+    device: torch.device,
+    kept: Kept = IN_MEMORY,
 ) -> Segmenting:
     """Builds the network, freezes what is not trained, and makes the views.
 
@@ -135,6 +141,7 @@ def prepare(
         validation: validation images; the same.
         start: start weights, which may lack the additions; None for random ones.
         device: where the views are embedded.
+        kept: holds the views' greys or embeddings.
 
     Raises:
         DatasetError: a case cannot be read, or no lesion is outlined.
@@ -157,8 +164,8 @@ def prepare(
         parameter.requires_grad_(network.part_of(name) in task.trained and not name.startswith(network.unused))
     network.to(device).eval()
     draw = np.random.default_rng(recipe.fit.seed)
-    views = read_views(network, prompts, task, train, device, draw)
-    validation_views = read_views(network, prompts, task, validation, device, None)
+    views = read_views(network, prompts, task, train, device, draw, kept)
+    validation_views = read_views(network, prompts, task, validation, device, None, kept)
     for name, some in (("training", views), ("validation", validation_views)):
         if not some:
             raise DatasetError(f"No lesion of a {name} image is outlined. Give a data set with masks.")

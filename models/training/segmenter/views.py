@@ -1,15 +1,17 @@
 """A segmenter's training and validation data: each lesion in a crop of its image, with the prompt of a detector's box.
 
 Views are augmented: mirrored, rotated by right angles, with another grey scale and jittered boxes; everything else is
-done by the code of inference (`prompts_of`, the network's `picture`). They stay in memory for the whole training. To
-save memory, lesions in the same crop share it, greys are kept once instead of for three channels, and a frozen
-encoder's embeddings are kept in half precision.
+done by the code of inference (`prompts_of`, the network's `picture`). They are kept for the whole training (kept.py):
+lesions in the same crop share it, greys are kept once instead of for three channels, and a frozen encoder's embeddings
+in half precision.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import cv2
@@ -22,6 +24,7 @@ from models.anatomy.film import with_spacing
 from models.datasets.case import Case
 from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.prompts import Settings, prompts_of
+from models.training.kept import IN_MEMORY, Arrays, Kept
 from models.training.scanners import relit
 from models.training.segmenter.recipe import TaskSettings
 from models.types.mammogram import Mammogram
@@ -68,9 +71,11 @@ def read_views(
     cases: Iterable[Case],
     device: torch.device,
     draw: np.random.Generator | None,
+    kept: Kept = IN_MEMORY,
 ) -> list[View]:
     """The views of each outlined lesion: `task.views` augmented ones, or without `draw` one that is not augmented. They
-    are embedded if the encoder is frozen.
+    are embedded if the encoder is frozen. Each embedding is kept by the greys that it is of: a view depends on all that
+    was drawn at random before it.
 
     Raises:
         DatasetError: a case cannot be read.
@@ -81,9 +86,9 @@ def read_views(
     for case in cases:
         waiting += _views_of(case, network, prompts, task, draw)
         if not embeds or len(waiting) >= _EMBEDDED_AT_ONCE:
-            done += _embedded(network, waiting, device) if embeds else waiting
+            done += _embedded(network, waiting, device, embeds, kept)
             waiting = []
-    return done + (_embedded(network, waiting, device) if embeds else waiting)
+    return done + _embedded(network, waiting, device, embeds, kept)
 
 
 def pictures_of(network: PromptedNet, shown: Sequence[Shown]) -> Tensor:
@@ -91,17 +96,36 @@ def pictures_of(network: PromptedNet, shown: Sequence[Shown]) -> Tensor:
     return torch.stack([network.picture.fill(crop.content[0][0].float()) for crop in shown])
 
 
-def _embedded(network: PromptedNet, views: Sequence[View], device: torch.device) -> list[View]:
-    """The views with embeddings instead of greys; shared crops stay shared."""
-    shown = list(dict.fromkeys(view.shown for view in views))
-    kept: dict[Shown, Shown] = {}
-    for first in range(0, len(shown), _EMBEDDED_AT_ONCE):
-        some = shown[first : first + _EMBEDDED_AT_ONCE]
+def _embedded(
+    network: PromptedNet, views: Sequence[View], device: torch.device, embeds: bool, kept: Kept
+) -> list[View]:
+    """The views, kept; with embeddings instead of greys if `embeds`. Shared crops stay shared."""
+
+    def parts(some: Sequence[Shown]) -> Arrays:
+        if not embeds:
+            return {"0": some[0].content[0].numpy()}
         with torch.no_grad():
-            embedded = [part.half().cpu() for part in network.embed(pictures_of(network, some).to(device))]
+            embedded = network.embed(pictures_of(network, some).to(device))
+        return {str(number): part.half().cpu().numpy() for number, part in enumerate(embedded)}
+
+    shown = list(dict.fromkeys(view.shown for view in views))
+    done: dict[Shown, Shown] = {}
+    together = _EMBEDDED_AT_ONCE if embeds else 1
+    for first in range(0, len(shown), together):
+        some = shown[first : first + together]
+        found = kept.of(_digest(some), partial(parts, some))
+        tensors = [torch.from_numpy(found[str(number)]) for number in range(len(found))]
         for number, picture in enumerate(some):
-            kept[picture] = Shown(tuple(part[number : number + 1].clone() for part in embedded))
-    return [replace(view, shown=kept[view.shown]) for view in views]
+            done[picture] = Shown(tuple(tensor[number : number + 1] for tensor in tensors))
+    return [replace(view, shown=done[view.shown]) for view in views]
+
+
+def _digest(shown: Sequence[Shown]) -> str:
+    """Of the greys of crops that are embedded together."""
+    greys = hashlib.sha256()
+    for picture in shown:
+        greys.update(f"{tuple(picture.content[0].shape)}".encode() + picture.content[0].numpy().tobytes())
+    return greys.hexdigest()
 
 
 def _views_of(
