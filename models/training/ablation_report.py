@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean
+from statistics import fmean, stdev
 
 import torch
 
 from models.birads.calibration import Level
+from models.bundles.bundle import Bundle
 from models.datasets.case import Cases
 from models.evaluation.decisions import (
     A1_COLUMNS,
@@ -210,21 +211,22 @@ def _tests(folds: Sequence[Observed]) -> list[tuple[Observation, ...]]:
 
 def _by_fold(name: str, folds: Iterable[Sequence[Drawn]], draws: Draws) -> list[Row]:
     rows = [pixel_row(f"{name}, fold {number}", some, draws) for number, some in enumerate(folds, start=1)]
-    return [*rows, _mean_row(f"{name}, mean", rows)]
+    return [*rows, _over_folds(f"{name}, mean", rows, fmean)]
 
 
-def _mean_row(name: str, rows: Sequence[Row]) -> Row:
+def _over_folds(name: str, rows: Sequence[Row], together: Callable[[list[float]], float]) -> Row:
+    """One figure of all folds' figures."""
     cells: list[Cell] = []
     for column in zip(*(row.cells for row in rows), strict=True):
         known = [cell.value for cell in column if isinstance(cell, Figure)]
-        cells.append(fmean(known) if len(known) == len(rows) else Absent("Not every fold has this figure."))
+        cells.append(together(known) if len(known) == len(rows) else Absent("Not every fold has this figure."))
     counts = [row.counts for row in rows if row.counts is not None]
-    together = Counts(
+    all_counts = Counts(
         sum(fold.patients for fold in counts),
         sum(fold.images for fold in counts),
         sum(fold.lesions or 0 for fold in counts),
     )
-    return Row(name, tuple(cells), together)
+    return Row(name, tuple(cells), all_counts)
 
 
 def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
@@ -269,6 +271,7 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
             *differences("A1-masses", "Malignant or not, masses", A1_COLUMNS, mass_lesions, decision_difference, draws),
             *birads_differences(images, mass_lesions, read, draws),
             *paper_differences(_compared_with_paper(masses, mass_lesions, read), draws),
+            *_classifiers_by_fold(contenders, draws),
             confusion_table(_compared_with_paper(masses, mass_lesions, read), NO_MASSES),
             Table(
                 "areas",
@@ -282,6 +285,40 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
             *differences("areas-masses", "Areas, masses", AREA_COLUMNS, mass_lesions, area_difference, draws),
         ),
     )
+
+
+def _classifiers_by_fold(contenders: Sequence[Contender], draws: Draws) -> tuple[Table, ...]:
+    """The masses of each fold's test patients, with mean and spread over the folds, and the radiologists' categories of
+    the same masses; none of a single split."""
+    if len(contenders[0].folds) < 2:
+        return ()
+    by_fold: dict[str, list[Sequence[Scored]]] = {}
+    for contender in contenders:
+        for fold, bundle in zip(contender.folds, contender.bundles, strict=True):
+            scored = _worth(only_masses(fold.test), bundle, Level.LESION)
+            by_fold.setdefault(contender.name, []).append(scored)
+    for fold in contenders[0].folds:
+        for name, calls in mass_calls(fold.test).items():
+            by_fold.setdefault(name, []).append(calls)
+    rows = [
+        row
+        for name, folds in by_fold.items()
+        for row in _mean_and_spread(name, [_decisions_and_areas(f"{name}, fold", some, draws) for some in folds])
+    ]
+    notes = (CUT_NOTE, WITHIN_NOTE, "Spread is the sample standard deviation of the folds' figures.")
+    columns = (*A1_COLUMNS, *AREA_COLUMNS[:2])
+    return (Table("A1-folds", "Malignant or not, masses, by fold", columns, tuple(rows), notes=notes),)
+
+
+def _decisions_and_areas(name: str, some: Sequence[Scored], draws: Draws) -> Row:
+    decided = decision_row(name, some, draws, NO_MASSES)
+    return replace(decided, cells=(*decided.cells, *area_row(name, some, draws, NO_MASSES).cells[:2]))
+
+
+def _mean_and_spread(name: str, folds: Sequence[Row]) -> list[Row]:
+    """The folds' rows with their numbers, and rows of the mean and the sample standard deviation."""
+    numbered = [replace(row, name=f"{row.name} {number}") for number, row in enumerate(folds, start=1)]
+    return [*numbered, _over_folds(f"{name}, mean", folds, fmean), _over_folds(f"{name}, spread", folds, stdev)]
 
 
 def _compared_with_paper(
@@ -305,12 +342,16 @@ def _calibrated(
     contender: Contender, level: Level, chosen: Callable[[Sequence[Observation]], Sequence[Observation]] = tuple
 ) -> list[Scored]:
     """Scores of all folds, calibrated by each fold's own calibration."""
-    scored = scored_images if level is Level.IMAGE else scored_lesions
     return [
         score
         for fold, bundle in zip(contender.folds, contender.bundles, strict=True)
-        for score in worth(scored(chosen(fold.test)), bundle.calibration.get(level))
+        for score in _worth(chosen(fold.test), bundle, level)
     ]
+
+
+def _worth(seen: Sequence[Observation], bundle: Bundle, level: Level) -> list[Scored]:
+    scored = scored_images if level is Level.IMAGE else scored_lesions
+    return worth(scored(seen), bundle.calibration.get(level))
 
 
 _SECTIONS = {"detector": _detectors, "calcifications": _detectors, "segmenter": _segmenters, "classifier": _classifiers}

@@ -119,3 +119,21 @@ def test_masses_are_compared_with_the_radiologists_even_if_no_recipe_scores_whol
     differences = {row.name: row.cells for row in found["A1-radiologists"].rows}
     (of_masses,) = [cells for name, cells in differences.items() if name.endswith("(0 a recall), masses")]
     assert all(isinstance(cell, Figure) for cell in of_masses)
+
+
+def test_a_classifier_of_several_folds_has_a_row_for_each_their_mean_and_their_spread(bundle: Bundle) -> None:
+    halves = [[replace(observation, birads="4") for observation in many()][part] for part in (slice(5), slice(5, None))]
+    one = contender(bundle, "efficientnet-mask", many())
+    assert "A1-folds" not in tables(one)
+    folds = tuple(Observed(tuple(half), None, ()) for half in halves)
+    rows = {row.name: row for row in tables(replace(one, bundles=(bundle, bundle), folds=folds))["A1-folds"].rows}
+    cells = [rows[f"efficientnet-mask, fold {number}"].cells[0] for number in (1, 2)]
+    first, second = (cell.value for cell in cells if isinstance(cell, Figure))
+    assert first != second
+    assert rows["efficientnet-mask, mean"].cells[0] == pytest.approx((first + second) / 2)
+    assert rows["efficientnet-mask, spread"].cells[0] == pytest.approx(abs(first - second) / 2**0.5)
+    counted = [rows[name].counts for name in ("efficientnet-mask, fold 1", "efficientnet-mask, fold 2")]
+    whole = rows["efficientnet-mask, mean"].counts
+    assert whole is not None
+    assert whole.images == sum(fold.images for fold in counted if fold is not None)
+    assert len([name for name in rows if name.startswith("BI-RADS > 3 = malignant (0 a recall)")]) == 4
