@@ -47,6 +47,8 @@ from node.operations.check import checks
 from node.reporting.fhir import encode_fhir
 from node.reporting.oru import encode_oru
 
+pytestmark = pytest.mark.slow
+
 MARK = "[en] "
 
 

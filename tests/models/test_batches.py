@@ -34,6 +34,8 @@ from models.types.reading import FindingKind, ImageReading
 from models.types.region import Box, Mask
 from node.demo.studies import DemoStudy
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 ALONE, TOGETHER = Runner(CPU), Runner(CPU, together=True)
 RECORDED = TOGETHER.recording()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 LOADED = """
 import sys, torch
 from models.bundles.bundle import find_bundle, read_bundle

@@ -22,6 +22,8 @@ from models.training.fit import TrainingError, fit
 from models.training.recipe import FitRecipe
 from models.training.stepping import average_into, kept_of_average, rate_factor
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

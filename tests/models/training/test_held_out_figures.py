@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from observations import many
 
 from models.training.held_out_figures import figures_of
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_counts_are_of_the_figures_that_could_be_measured() -> None:

@@ -22,6 +22,8 @@ from node.audit.trail import EMPTY, Head, Trail, TrailReader, verify
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.tables import AuditEvent, AuditTrail
 
+pytestmark = pytest.mark.slow
+
 NOON = 1_800_014_400.0
 MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"
 

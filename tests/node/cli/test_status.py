@@ -22,6 +22,8 @@ from node.store.unread import Unread
 from node.store.urgency import Urgency
 from node.studies.lifecycle import came_again
 
+pytestmark = pytest.mark.slow
+
 
 def numbers(output: str) -> list[int]:
     """The numbers of the studies that are shown, in the order of the lines."""

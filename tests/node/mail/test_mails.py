@@ -21,6 +21,8 @@ from node.operations.check import mail_server_answers
 from node.store.states import StudyState, moved
 from node.store.tables import Study
 
+pytestmark = pytest.mark.slow
+
 TO_AND_FROM = {"sender": "node@hospital.example", "recipients": ("pacs@hospital.example", "ann@hospital.example")}
 
 

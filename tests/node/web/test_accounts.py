@@ -16,6 +16,8 @@ from node.operations.accounts import AccountRefused, add, from_provider, remove,
 from node.store.states import DeliveryState, moved
 from node.store.tables import Account, Delivery
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "a long enough one"
 PACS = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=1)
 

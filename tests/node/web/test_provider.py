@@ -26,6 +26,8 @@ from node.operations.machine import CheckResult
 from node.store.database import read_only
 from node.web.provider import role_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 MADE = ROOT / ".oidc-provider"
 URL = "http://127.0.0.1:8080"

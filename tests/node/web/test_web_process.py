@@ -10,10 +10,13 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from running import eventually
 
 from node.store.database import open_database
 from node.web.process import WebSupervisor
+
+pytestmark = pytest.mark.slow
 
 SERVE = """
 import sys

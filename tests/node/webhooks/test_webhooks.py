@@ -35,6 +35,8 @@ from node.store.tables import Notice, Study
 from node.webhooks.message import SecretUnusable, secret_of, signature
 from node.webhooks.teller import Teller
 
+pytestmark = pytest.mark.slow
+
 SECRET = b"a secret of thirty-two letters !"
 ALL = tuple(StudyEvent)
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=7200)

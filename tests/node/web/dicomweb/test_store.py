@@ -18,6 +18,7 @@ from programs import token_of
 from pydicom import Dataset, dcmread
 from requests import Session
 from road import Road, changed
+from running import eventually
 from serving import serving
 
 from config.settings import Settings
@@ -300,6 +301,7 @@ def test_only_so_many_requests_store_at_once(start: Callable[..., Service], mamm
 
     def slowly() -> Iterator[bytes]:
         yield content[:1000]
+        eventually("the first request has its place", lambda: any((service.road.data_dir / WEB_INCOMING).glob("*")))
         answers.append(service.post(content))
         yield content[1000:]
 
