@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.device import half_type
 from models.halving import in_halves
-from models.protocols import ToOutline
+from models.protocols import NotFinite, ToOutline
 from models.runner import Runner
 from models.segmenters.network import PromptedNet
 from models.segmenters.prompts import Components, Prompt, Settings, prompts_of
@@ -42,6 +42,7 @@ class PromptedSegmenter:
 
         Raises:
             OutOfMemory: not even a single prompt fits on the device.
+            NotFinite: a logit is NaN, which is neither inside nor outside of a lesion.
             ValueError: an image has no spacing, and the margin is in millimetres (the pipeline fills in a missing
                 spacing); or a box is outside its image.
         """
@@ -78,6 +79,8 @@ class PromptedSegmenter:
         crops = list(dict.fromkeys(each.crop for each in shown))
         with self._runner.fitting(f"{counted(len(shown), 'box', 'boxes')} in {counted(len(crops), 'crop')}"):
             drawn = [logits.cpu() for logits in self._logits_by_pass(shown, crops)[first:]]
+            if any(logits.isnan().any() for logits in drawn):
+                raise NotFinite("a logit of the segmenter is not a number (NaN): nothing is known of this outline")
             return [[self._outline(each, logits[place]) for logits in drawn] for place, each in enumerate(shown)]
 
     def _logits_by_pass(self, shown: Sequence[_Shown], crops: Sequence[_Crop]) -> list[Tensor]:

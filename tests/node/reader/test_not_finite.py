@@ -11,10 +11,17 @@ import pytest
 import torch
 from road import Road
 from simple_models import OneMass
+from torch import Tensor
 
-from models.protocols import NotFinite
+from models.protocols import NotFinite, ToOutline
 from models.runner import Runner
+from models.segmenters.network import Embedded, PromptedNet
+from models.segmenters.pictures import LiteMedSamPicture
+from models.segmenters.prompted import PromptedSegmenter
+from models.segmenters.prompts import Settings
 from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Box
 from node.demo.studies import DemoStudy
 from node.store.unread import Unread
 
@@ -46,3 +53,32 @@ def test_a_network_whose_output_has_a_nan_says_nothing_of_an_image(together: boo
     runner = Runner(torch.device("cpu"), together=together)
     with pytest.raises(NotFinite):
         runner.each(lambda given: given / given, [np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32)], 2)
+
+
+class NoOutline(PromptedNet):
+    """Embeds a crop as NaN, as an encoder in half precision does whose values grow too large."""
+
+    def __init__(self) -> None:
+        super().__init__(LiteMedSamPicture())
+
+    def embed(self, pictures: Tensor) -> Embedded:
+        return (torch.full_like(pictures[:, :1], math.nan),)
+
+    def decode(
+        self,
+        embedded: Embedded,
+        index: Tensor,
+        boxes: Tensor | None = None,
+        points: Tensor | None = None,
+        masks: Tensor | None = None,
+    ) -> Tensor:
+        return embedded[0][index, 0]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_segmenter_whose_output_is_nan_does_not_say_that_there_is_no_outline(together: bool) -> None:
+    """The detector's box would then be reported as the outline."""
+    segmenter = PromptedSegmenter(NoOutline(), Runner(torch.device("cpu"), together=together), Settings())
+    image = Mammogram(np.eye(300, dtype=np.float32), (0.1, 0.1))
+    with pytest.raises(NotFinite, match="outline"):
+        segmenter.segment([ToOutline(image, [(Box(10, 10, 50, 50), FindingKind.MASS)])])
