@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.anatomy.breast import breast_box, breast_mask
+from models.anatomy.breast import breast_box_of, breast_of
 from models.types.mammogram import Mammogram
 from models.types.region import Box, Mask
 
@@ -117,7 +117,7 @@ def breast_framing(size: Size, mm_per_px: float | None) -> Framing:
     """The breast at a fixed scale (`scaled_frame`) or, without `mm_per_px`, as large as `size` allows (`frame`)."""
     if mm_per_px is not None:
         return lambda image: scaled_frame(image, mm_per_px)
-    return lambda image: frame(image.pixels, breast_box(image.pixels), size)
+    return lambda image: frame(image.pixels, breast_box_of(image), size)
 
 
 def rows_columns(size: Size) -> tuple[int, int]:
@@ -175,7 +175,7 @@ def scaled_frame(image: Mammogram, mm_per_px: float) -> Frame:
     Raises:
         ValueError: the image has no spacing.
     """
-    breast = breast_mask(image.pixels)
+    breast = breast_of(image)
     part = Box.around(breast) or Box(0, 0, *image.shape)
     spacing = mean_spacing_mm(image)
     scale = min(spacing, _LARGEST_MM / max(part.height, part.width)) / mm_per_px

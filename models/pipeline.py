@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from models.anatomy.breast import breast_mask
+from models.anatomy.breast import breast_of
 from models.anatomy.film import with_spacing
 from models.anatomy.landmarks import find_nipple
 from models.anatomy.same_lesion import groups_of, innermost
@@ -147,8 +147,10 @@ class Pipeline:
             caveat=self.caveat if self.calibration else "",
             spacing_mm=as_stated.spacing_mm,
             spacing_by=as_stated.spacing_by,
-            nipple=find_nipple(image.pixels, image.view) if image.upright and not image.extent else None,
-            preview=preview_of(image.pixels),
+            nipple=find_nipple(image.pixels, image.view, breast_of(image))
+            if image.upright and not image.extent
+            else None,
+            preview=preview_of(as_stated),
             tones=image.tones,
             calibration_holds=holds,
         )
@@ -158,7 +160,7 @@ class Pipeline:
         breast."""
         if self.largest_lesion is None or image.extent or not masks:
             return [""] * len(masks)
-        breast = max(1, int(np.count_nonzero(breast_mask(image.pixels))))
+        breast = max(1, int(np.count_nonzero(breast_of(image))))
         shares = [round(mask.area_px / breast, 3) for mask in masks]
         return [
             TOO_LARGE.format(share=100 * share, largest=100 * self.largest_lesion)
@@ -213,6 +215,12 @@ def _warnings(outlined: Sequence[_Outlined], doubts: Sequence[str]) -> list[str]
     if doubtful:
         warnings.append(DOUBTFUL.format(outlines=counted(doubtful, "outline")))
     return warnings
+
+
+def _nipple(image: Mammogram) -> tuple[int, int] | None:
+    if image.extent or not image.upright:
+        return None
+    return find_nipple(image.pixels, image.view, breast_of(image))
 
 
 def _full_box(detection: Detection) -> Mask:

@@ -19,7 +19,9 @@ _BAND = 31
 """Pixels of the copy: the skin is within half of this distance from the mask's edge."""
 
 
-def find_nipple(pixels: NDArray[np.float32], view: str | None) -> tuple[int, int] | None:
+def find_nipple(
+    pixels: NDArray[np.float32], view: str | None, breast: NDArray[np.bool_] | None = None
+) -> tuple[int, int] | None:
     """The estimated row and column of the nipple; None if no breast or no chest wall is found.
 
     It is the point of the skin line that is farthest from the chest wall: from the image's edge in a cranio-caudal or
@@ -28,12 +30,14 @@ def find_nipple(pixels: NDArray[np.float32], view: str | None) -> tuple[int, int
     Args:
         pixels: rows × columns, float32 in 0..1, dense tissue bright, the patient's head up.
         view: DICOM view abbreviation; None if it is not known: then the view counts as not oblique.
+        breast: its mask, if it is known already.
     """
     scale = min(1.0, _LONG_SIDE / max(pixels.shape))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     # INTER_AREA takes longer than all other steps together and gives the same result.
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
-    mask = cv2.resize(breast_mask(pixels).view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    breast = breast_mask(pixels) if breast is None else breast
+    mask = cv2.resize(breast.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     side = mask_side(mask.astype(np.bool_))
     if side is None:
         return None

@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.anatomy.breast import breast_box
+from models.anatomy.breast import breast_box_of
 from models.device import half_type
 from models.halving import in_halves
 from models.protocols import ToScore
@@ -126,7 +126,7 @@ def encoder_of(name: Encoder) -> SamDecodedNet:
 
 def picture_of(image: Mammogram, network: SamDecodedNet) -> NDArray[np.float32]:
     """The breast as the encoder's input, one of three equal channels: side × side, 0..1."""
-    prepared = network.picture.prepare(image.pixels[breast_box(image.pixels).slices])
+    prepared = network.picture.prepare(image.pixels[breast_box_of(image).slices])
     return np.asarray(prepared[0].numpy(), dtype=np.float32)
 
 

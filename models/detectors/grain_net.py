@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.device import tf32
 from models.fused import FusedConv
 
 STRIDE = 4
@@ -114,6 +115,36 @@ def channels_of(pixels: NDArray[np.float32], mm_per_px: float) -> NDArray[np.flo
     usual = float(np.median(inside)) / 0.6745 if inside.size else 1.0
     detail = (detail / max(usual, _LEAST_DETAIL)).clip(-_BRIGHTEST, _BRIGHTEST) / _SCALE
     return np.stack((detail, pixels - 0.5)).astype(np.float32)
+
+
+def blurring(side: int, mm_per_px: float) -> Tensor:
+    """The matrix (side × side, float32) that blurs the rows of a picture as `channels_of` does, and transposed its
+    columns."""
+    taps = cv2.GaussianBlur(np.eye(side, dtype=np.float32), (0, 0), sigmaX=1e-3, sigmaY=_COARSE_MM / mm_per_px)
+    return torch.from_numpy(taps)
+
+
+def channels_together(pictures: Tensor, blur: Tensor) -> Tensor:
+    """`channels_of` of square pictures on a GPU: batch × side × side to batch × 2 × side × side, float32.
+
+    Args:
+        blur: see `blurring`.
+    """
+    tissue = pictures > 0
+    with torch.autocast(pictures.device.type, enabled=False), tf32(False):
+        coarse, share = (blur @ greys @ blur.T for greys in (pictures, tissue.float()))
+    detail = (pictures - coarse / share.clamp(min=_LEAST_DETAIL)) * tissue
+    usual = _medians(detail.abs(), tissue) / 0.6745
+    usual = torch.where(tissue.any(dim=(1, 2)), usual, 1).clamp(min=_LEAST_DETAIL)[:, None, None]
+    return torch.stack(((detail / usual).clamp(-_BRIGHTEST, _BRIGHTEST) / _SCALE, pictures - 0.5), dim=1)
+
+
+def _medians(values: Tensor, chosen: Tensor) -> Tensor:
+    """Of the chosen values of each picture; as many as pictures. Without any it is infinite."""
+    ordered = torch.where(chosen, values, torch.inf).flatten(1).sort(dim=1).values
+    count = chosen.sum(dim=(1, 2))
+    middle = torch.stack(((count - 1).clamp(min=0) // 2, count // 2), dim=1)
+    return ordered.gather(1, middle).mean(dim=1)
 
 
 def _block(before: int, after: int) -> nn.Sequential:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.detectors.clusters import clusters_of, peaks_of
-from models.detectors.grain_net import CONTEXT_PX, STRIDE, GrainNet, channels_of
+from models.detectors.grain_net import CONTEXT_PX, STRIDE, GrainNet, blurring, channels_of, channels_together
 from models.framing import Frame, scaled_frame, spacing_of
 from models.runner import Runner
 from models.types.mammogram import Mammogram
@@ -58,6 +58,7 @@ class GrainDetector:
         runner.place(network)
         self._network, self._runner = network, runner
         self._run = runner.recorded(self._sureness, network)
+        self._blur = blurring(TILE_PX + 2 * CONTEXT_PX, mm_per_px).to(runner.device)
         self._mm_per_px, self._coarsest_mm = mm_per_px, coarsest_mm
         self._grain, self._fewest, self._confidence, self._most = grain, fewest, confidence, most
 
@@ -96,23 +97,28 @@ class GrainDetector:
         tiles = [_Tile(number, *corner) for number, shown in enumerate(frames) for corner in _corners(shown)]
         for batch in self._runner.batches([None] * len(tiles), _AT_ONCE):
             some = [tiles[number] for number in batch]
-            # Only tiles of one size can go through the network together.
-            parts = [
-                _WHOLE_TILE if self._runner.together else _needed(frames[tile.frame].pixels[tile.inner] > 0)
-                for tile in some
-            ]
-            seen = [
-                channels_of(padded[tile.frame][tile.with_context], self._mm_per_px)[
-                    :, part.top : part.bottom + 2 * CONTEXT_PX, part.left : part.right + 2 * CONTEXT_PX
-                ]
-                for tile, part in zip(some, parts, strict=True)
-            ]
-            for tile, part, found in zip(some, parts, self._runner.run(self._run, seen), strict=True):
-                marks[tile.frame][tile.part(part)] = found.numpy()
+            shown = [padded[tile.frame][tile.with_context] for tile in some]
+            if self._runner.together:  # only tiles of one size can be
+                parts, found = [_WHOLE_TILE] * len(some), self._runner.run(self._sureness_together, shown)
+            else:
+                parts = [_needed(frames[tile.frame].pixels[tile.inner] > 0) for tile in some]
+                found = self._runner.run(
+                    self._run, [self._seen(tile, part) for tile, part in zip(shown, parts, strict=True)]
+                )
+            for tile, part, sure in zip(some, parts, found, strict=True):
+                marks[tile.frame][tile.part(part)] = sure.numpy()
         return [
             marked[: shown.pixels.shape[0], : shown.pixels.shape[1]] * (shown.pixels > 0)
             for marked, shown in zip(marks, frames, strict=True)
         ]
+
+    def _seen(self, tile: NDArray[np.float32], part: Box) -> NDArray[np.float32]:
+        """What the network sees of a part of a tile, with its surroundings."""
+        rows, columns = slice(part.top, part.bottom + 2 * CONTEXT_PX), slice(part.left, part.right + 2 * CONTEXT_PX)
+        return channels_of(tile, self._mm_per_px)[:, rows, columns]
+
+    def _sureness_together(self, tiles: torch.Tensor) -> torch.Tensor:
+        return self._run(channels_together(tiles, self._blur))
 
     def _sureness(self, tiles: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(self._network.inner(tiles).float())

@@ -6,15 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.types.mammogram import Mammogram
 from models.types.reading import PREVIEW_ROWS
 
 
-def preview_of(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The image as uint8 with at most PREVIEW_ROWS rows; the aspect ratio is kept.
+def preview_of(image: Mammogram) -> NDArray[np.uint8]:
+    """The image as uint8 with at most PREVIEW_ROWS rows, made once; the aspect ratio is kept."""
+    return image.kept("preview", lambda: _reduced(image.pixels))
 
-    Args:
-        pixels: rows × columns, float32 in 0..1.
-    """
+
+def _reduced(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
     rows, columns = pixels.shape
     if rows > PREVIEW_ROWS:
         size = (max(1, round(columns * PREVIEW_ROWS / rows)), PREVIEW_ROWS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Found = TypeVar("Found")
 
 
 class Laterality(StrEnum):
@@ -49,6 +52,16 @@ class Mammogram:
     tones: NDArray[Any] | None = None
     calibration_holds: bool = True
     warnings: tuple[str, ...] = ()
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def kept(self, name: str, find: Callable[[], Found]) -> Found:
+        """What was found in the pixels before under this name, or is found now: several of the models need it, and a
+        process that decodes can find it before they do. `dataclasses.replace` keeps nothing: it may change the pixels.
+        """
+        if name not in self._kept:
+            self._kept[name] = find()
+        found: Found = self._kept[name]
+        return found
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -15,7 +15,8 @@ from dicom_io.errors import NotReadable
 from dicom_io.headers import chest_wall_side
 from dicom_io.pixels.mammogram import read_mammogram
 from dicom_io.segmentations import read_header
-from models.anatomy.breast import breast_side
+from models.anatomy.breast import breast_of, mask_side
+from models.readings.preview import preview_of
 from models.types.mammogram import Mammogram
 from models.types.words import counted
 from node.archive.digests import CHANGED, ArchivedFile
@@ -116,10 +117,11 @@ def decode(file: ArchivedFile, max_image_pixels: int) -> Mammogram:
             raise NotReadable(CHANGED)
         image = read_mammogram(file.path, max_image_pixels)
         expected = chest_wall_side(read_header(file.path))
-    seen = breast_side(image.pixels)
+    seen = mask_side(breast_of(image))
     if expected is not None and seen is not None and seen != expected:
         warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
-        return replace(image, warnings=(*image.warnings, warning))
+        image = replace(image, warnings=(*image.warnings, warning))
+    preview_of(image)  # kept: with a GPU it is made here, in a process beside
     return image
 
 

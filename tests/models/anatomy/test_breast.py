@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from models.anatomy.breast import breast_box, breast_mask, breast_side
+from models.anatomy.breast import breast_box, breast_box_of, breast_mask, breast_of, breast_side
+from models.types.mammogram import Mammogram
 from models.types.region import Box
 from node.demo.studies import DemoStudy
 
@@ -46,6 +50,18 @@ def test_labels_and_a_bright_film_border_are_left_out_of_the_mask() -> None:
     mask = breast_mask(pixels)
     assert not mask[60:140, 700:850].any()
     assert not mask[:30, 300:].any()
+
+
+def test_the_breast_of_an_image_is_found_once_and_again_in_other_pixels() -> None:
+    image = Mammogram(_mammogram())
+    wanted = breast_mask(image.pixels)
+    image_sent = pickle.loads(pickle.dumps(image))  # noqa: S301 - our own
+    assert (breast_of(image) == wanted).all()
+    image.pixels[:] = image_sent.pixels[:] = 0  # it is not looked at again …
+    assert (breast_of(image) == wanted).all()
+    assert breast_box_of(image) == breast_box(_mammogram())
+    assert not breast_of(image_sent).any()
+    assert not breast_of(replace(image, pixels=image.pixels)).any()  # … but by a copy, whose pixels may be others
 
 
 def test_the_box_encloses_the_breast_tightly() -> None:

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from models.detectors.both import BothDetectors
-from models.detectors.grain_net import CONTEXT_PX, GrainNet, channels_of
+from models.detectors.grain_net import CONTEXT_PX, GrainNet, blurring, channels_of, channels_together
 from models.detectors.grains import TILE_PX, GrainDetector, load
 from models.framing import Frame
+from models.prepared import fold_norms
 from models.runner import Runner
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
@@ -101,11 +102,26 @@ def test_the_inner_part_of_a_picture_is_marked_as_with_the_whole_picture(fused: 
     torch.manual_seed(0)
     network = GrainNet((4, 6, 8)).eval().requires_grad_(False)
     if fused:
+        fold_norms(network)
         network.fuse()
     pictures = torch.randn(1, 2, *size)
     with torch.inference_mode():
         whole = network(pictures)[:, CONTEXT_PX:-CONTEXT_PX, CONTEXT_PX:-CONTEXT_PX]
         torch.testing.assert_close(network.inner(pictures), whole, atol=1e-5, rtol=1e-4)
+
+
+def test_a_gpu_s_processor_shows_the_network_the_same_as_the_cpu_does() -> None:
+    """Tiles with air, without any, and of nothing but air; also under autocast."""
+    side, draw = 160, np.random.default_rng(0)
+    tiles = np.stack([draw.random((side, side), dtype=np.float32) * 0.1 + 0.3 for _ in range(5)])
+    tiles[1, 40:] = tiles[2, :, :50] = tiles[3] = 0
+    tiles[4, 20:23, 20:23] = 0
+    wanted = np.stack([channels_of(tile, 0.1) for tile in tiles])
+    for half in (False, True):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found = channels_together(torch.from_numpy(tiles), blurring(side, 0.1))
+        assert found.dtype == torch.float32
+        assert np.allclose(found.numpy(), wanted, atol=1e-4)
 
 
 def test_air_is_not_looked_at_and_the_breast_is_marked_as_with_it() -> None:
