@@ -40,7 +40,8 @@ class Hindered:
 Outcome: TypeAlias = Read | Unreadable | Hindered
 
 OnReading: TypeAlias = Callable[[Sequence[int]], None]
-"""Called with the places of images in their batch before the models read them: their leases are renewed."""
+"""Called with the places of images in their batch before the models read them, and when one of the batch took long to
+decode: their leases are renewed, and those of the batch that is begun meanwhile."""
 
 Outcomes: TypeAlias = Callable[[OnReading], Iterator[tuple[int, Outcome]]]
 """Waits for a batch: the outcome of each image with its place in the batch, each once and in any order. Raises

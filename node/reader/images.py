@@ -121,7 +121,7 @@ class ImageReader:
         tried = any(held.attempts > 1 for held in begun.held)
         following = self._begin(untried=True) if self.executor.ahead and not tried else None
         try:
-            self._read(begun)
+            self._read(begun, () if following is None else following.held)
         except ExecutorLost as lost:
             self._give_back([*begun.held, *(following.held if following else ())], counts=lost.counts)
             raise
@@ -151,10 +151,13 @@ class ImageReader:
             files = [ArchivedFile(self.data_dir / image.path, image.sha256) for image in images]
             return list(zip(claims, files, strict=True))
 
-    def _read(self, begun: _Begun) -> None:
+    def _read(self, begun: _Begun, following: Sequence[Claim] = ()) -> None:
+        """Reads a batch. The leases of the one that is begun meanwhile are renewed with its own."""
+
         def renewed(places: Sequence[int]) -> None:
+            held = [*(begun.held[place] for place in places), *following]
             with self.sessions.begin() as session:
-                renew(session, [begun.held[place] for place in places], self.now(), self.limits.lease_s)
+                renew(session, held, self.now(), self.limits.lease_s)
 
         for place, outcome in begun.outcomes(renewed):
             held, file = begun.held[place], begun.files[place]

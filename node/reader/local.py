@@ -17,6 +17,8 @@ from node.reader.decoding import Decoder
 from node.reader.executor import Hindered, OnReading, Outcome, Outcomes, Read, Unreadable
 from node.store.faults import RAISED_AS, describe_fault, is_passing
 
+LONG_S = 10.0
+"""An image that took longer to decode has its batch's leases renewed."""
 TOO_LARGE = "unreadable: the device's memory does not hold it, even alone"
 
 
@@ -56,7 +58,10 @@ class LocalExecutor:
     ) -> Iterator[tuple[int, Outcome]]:
         decoded = []
         for place, image in enumerate(begun):
+            began = self.pipeline.clock()
             found = self._decoded(place, image)
+            if self.pipeline.clock() - began > LONG_S:  # others that hang their decoders may follow
+                on_reading(range(len(files)))
             if isinstance(found, _Decoded):
                 decoded.append(found)
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -119,3 +119,43 @@ def test_a_batch_that_is_not_full_waits_a_moment_for_more_images(tmp_path: Path,
     reading_on(road, models, gather_s=0.02)
     assert paused == [0.02]
     assert models.seen == [(4, 4)]
+
+
+@dataclass(frozen=True)
+class Hanging(DecoderHere):
+    """Decodes beside; each image that is waited for takes nearly as long as its attempts may."""
+
+    road: Road
+    overdue: list[int]
+    beside = True
+
+    def begin(self, file: ArchivedFile) -> Callable[[], Mammogram]:
+        decoded = super().begin(file)
+
+        def wait() -> Mammogram:
+            self.road.clock.seconds += 450
+            running = [job for job in self.road.jobs() if job.state is JobState.RUNNING]
+            self.overdue.append(sum(job.lease_until < self.road.clock() for job in running))
+            return decoded()
+
+        return wait
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_images_that_hang_their_decoders_cost_no_other_image_its_lease(
+    tmp_path: Path, mammogram_study: DemoStudy, batch: int
+) -> None:
+    """The supervisor would kill the reader, and count an attempt for all that it holds."""
+    road = Road(tmp_path / "data")
+    road.receive(*mammogram_study.files)
+    overdue: list[int] = []
+    decoder = Hanging(MOST_PIXELS, road, overdue)
+    road.reader = replace(
+        road.reader,
+        executor=LocalExecutor(replace(pipeline_of(OneMass()), clock=road.clock), decoder),
+        limits=replace(road.reader.limits, batch=batch, lease_s=600),
+    )
+    begun = road.reader._begin()
+    while begun:
+        begun = road.reader._read_on(begun) or road.reader._begin()
+    assert overdue == [0, 0, 0, 0]
