@@ -147,9 +147,7 @@ class Pipeline:
             caveat=self.caveat if self.calibration else "",
             spacing_mm=as_stated.spacing_mm,
             spacing_by=as_stated.spacing_by,
-            nipple=find_nipple(image.pixels, image.view, breast_of(image))
-            if image.upright and not image.extent
-            else None,
+            nipple=_nipple(image),
             preview=preview_of(as_stated),
             tones=image.tones,
             calibration_holds=holds,
