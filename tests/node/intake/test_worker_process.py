@@ -6,10 +6,13 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from annotating import disc, segmentation
 from assessing import overall, report
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -64,6 +67,29 @@ def test_a_call_has_a_memory_limit(worker: WorkerProcess):
 def test_an_error_of_the_disk_keeps_its_type(worker: WorkerProcess):
     with pytest.raises(FileNotFoundError):
         worker.call(os.stat, "/no/such/file")
+
+
+def arrays(rows: int) -> tuple[str, list[NDArray[np.float32]], NDArray[np.bool_]]:
+    """Two that are large, of other sizes, and a small one."""
+    return "two", [np.arange(rows * 999, dtype=np.float32).reshape(rows, 999)] * 2, np.ones((3, 5), dtype=np.bool_)
+
+
+def test_large_arrays_come_as_they_were_and_are_the_callers():
+    worker = WorkerProcess(memory_bytes=2000 * MB, timeout_s=60)
+    found, wanted = [worker.call(arrays, rows) for rows in (1001, 500, 2)], [arrays(rows) for rows in (1001, 500, 2)]
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    for (name, large, small), (same_name, same_large, same_small) in zip(found, wanted, strict=True):
+        assert name == same_name
+        assert (small == same_small).all()
+        for array, same in zip(large, same_large, strict=True):
+            assert array.dtype == same.dtype
+            assert (array == same).all()
+            assert array.flags.writeable
+            assert array.ctypes.data % 16 == 0
+    found[0][1][0][:] = 0
+    assert (found[1][1][0] == wanted[1][1][0]).all()
+    worker.call(arrays, 1001)
+    assert len(list(Path("/proc/self/fd").iterdir())) == files
 
 
 def test_calls_share_a_process(worker: WorkerProcess):
