@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -114,8 +115,15 @@ class CudaGraphs:
     """Records CUDA graphs on a device. They share their memory: only one of them may run at a time."""
 
     def __init__(self, device: torch.device) -> None:
-        self._beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._pool = torch.cuda.graph_pool_handle()
+        self._device = device
+
+    @cached_property
+    def _beside(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def _pool(self) -> Any:
+        return torch.cuda.graph_pool_handle()
 
     def __call__(self, work: Work, inputs: Sequence[Tensor]) -> Replay:
         here, graph = torch.cuda.current_stream(self._beside.device), torch.cuda.CUDAGraph()
@@ -124,7 +132,7 @@ class CudaGraphs:
             with torch.cuda.stream(self._beside):  # libraries choose their kernels, and modules what they keep
                 work(*inputs)
             how = {"pool": self._pool, "stream": self._beside, "capture_error_mode": "thread_local"}
-            with torch.cuda.graph(graph, **how):  # type: ignore[arg-type]
+            with torch.cuda.graph(graph, **how):
                 found = work(*inputs)
         finally:
             torch.cuda.set_stream(here)  # a capture that fails leaves its own
