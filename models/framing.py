@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.anatomy.breast import breast_box_of, breast_of
+from models.anatomy.breast import breast_box_of, breast_mask_of
 from models.types.mammogram import Mammogram
 from models.types.region import Box, Mask
 
@@ -175,7 +175,7 @@ def scaled_frame(image: Mammogram, mm_per_px: float) -> Frame:
     Raises:
         ValueError: the image has no spacing.
     """
-    breast = breast_of(image)
+    breast = breast_mask_of(image)
     part = Box.around(breast) or Box(0, 0, *image.shape)
     spacing = mean_spacing_mm(image)
     scale = min(spacing, _LARGEST_MM / max(part.height, part.width)) / mm_per_px

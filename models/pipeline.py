@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from models.anatomy.breast import breast_of
+from models.anatomy.breast import breast_mask_of
 from models.anatomy.film import with_spacing
 from models.anatomy.landmarks import find_nipple
 from models.anatomy.same_lesion import groups_of, innermost
@@ -158,7 +158,7 @@ class Pipeline:
         breast."""
         if self.largest_lesion is None or image.extent or not masks:
             return [""] * len(masks)
-        breast = max(1, int(np.count_nonzero(breast_of(image))))
+        breast = max(1, int(np.count_nonzero(breast_mask_of(image))))
         shares = [round(mask.area_px / breast, 3) for mask in masks]
         return [
             TOO_LARGE.format(share=100 * share, largest=100 * self.largest_lesion)
@@ -218,7 +218,7 @@ def _warnings(outlined: Sequence[_Outlined], doubts: Sequence[str]) -> list[str]
 def _nipple(image: Mammogram) -> tuple[int, int] | None:
     if image.extent or not image.upright:
         return None
-    return find_nipple(image.pixels, image.view, breast_of(image))
+    return find_nipple(image.pixels, image.view, breast_mask_of(image))
 
 
 def _full_box(detection: Detection) -> Mask:

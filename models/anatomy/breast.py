@@ -40,17 +40,22 @@ def breast_mask(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     Returns:
         bool, of the same shape; all False if the image has a single grey value.
     """
-    return _enlarged(_reduced_mask(pixels), pixels.shape)
+    rows, columns = pixels.shape
+    factor = max(1, min(_SCALE, min(rows, columns) // _SMALLEST_SIDE))
+    size = (max(1, columns // factor), max(1, rows // factor))
+    small = cv2.GaussianBlur(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), (5, 5), 0)
+    whole = _filled(_closed(_largest(_unframed(_closed(_tissue(small), _LACE))), _GAP))
+    return cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_NEAREST).view(np.bool_)
 
 
-def breast_of(image: Mammogram) -> NDArray[np.bool_]:
-    """`breast_mask` of an image, whose copy of reduced size is found once."""
-    return _enlarged(image.kept("breast", lambda: _reduced_mask(image.pixels)), image.shape)
+def breast_mask_of(image: Mammogram) -> NDArray[np.bool_]:
+    """`breast_mask` of an image, found once; not to be changed."""
+    return image.kept("breast", lambda: breast_mask(image.pixels))
 
 
 def breast_box_of(image: Mammogram) -> Box:
     """`breast_box` of an image, likewise."""
-    return _box(breast_of(image))
+    return _box(breast_mask_of(image))
 
 
 def breast_box(pixels: NDArray[np.float32]) -> Box:
@@ -79,18 +84,6 @@ def mask_side(mask: NDArray[np.bool_]) -> Side | None:
 
 def _box(breast: NDArray[np.bool_]) -> Box:
     return Box.around(breast) or Box(0, 0, *breast.shape)
-
-
-def _reduced_mask(pixels: NDArray[np.float32]) -> MatLike:
-    rows, columns = pixels.shape
-    factor = max(1, min(_SCALE, min(rows, columns) // _SMALLEST_SIDE))
-    size = (max(1, columns // factor), max(1, rows // factor))
-    small = cv2.GaussianBlur(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), (5, 5), 0)
-    return _filled(_closed(_largest(_unframed(_closed(_tissue(small), _LACE))), _GAP))
-
-
-def _enlarged(reduced: MatLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    return cv2.resize(reduced, shape[::-1], interpolation=cv2.INTER_NEAREST).view(np.bool_)
 
 
 def _tissue(small: MatLike) -> MatLike:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.anatomy.breast import breast_of
+from models.anatomy.breast import breast_mask_of
 from models.radiomics.gabor import GaborBank
 from models.radiomics.regions import Regions, RegionSettings, regions_of
 from models.types.mammogram import Mammogram
@@ -68,7 +68,7 @@ class Radiomics:
         """
         if not masses:
             return []
-        breast = breast_of(image)
+        breast = breast_mask_of(image)
         return [self._texture(regions_of(image, breast, mass, self.settings)) for mass in masses]
 
     def _texture(self, regions: Regions) -> Texture:

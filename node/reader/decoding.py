@@ -15,7 +15,7 @@ from dicom_io.errors import NotReadable
 from dicom_io.headers import chest_wall_side
 from dicom_io.pixels.mammogram import read_mammogram
 from dicom_io.segmentations import read_header
-from models.anatomy.breast import breast_of, mask_side
+from models.anatomy.breast import breast_mask_of, mask_side
 from models.readings.preview import preview_of
 from models.types.mammogram import Mammogram
 from models.types.words import counted
@@ -117,7 +117,7 @@ def decode(file: ArchivedFile, max_image_pixels: int) -> Mammogram:
             raise NotReadable(CHANGED)
         image = read_mammogram(file.path, max_image_pixels)
         expected = chest_wall_side(read_header(file.path))
-    seen = mask_side(breast_of(image))
+    seen = mask_side(breast_mask_of(image))
     if expected is not None and seen is not None and seen != expected:
         warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
         image = replace(image, warnings=(*image.warnings, warning))

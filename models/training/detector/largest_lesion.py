@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from models.anatomy.breast import breast_of
+from models.anatomy.breast import breast_mask_of
 from models.datasets.case import Case
 
 
@@ -30,6 +30,6 @@ def largest_lesion(cases: Iterable[Case]) -> float | None:
             continue
         image = case.read()
         if lesions := case.read_lesions(image):
-            breast = max(1, int(np.count_nonzero(breast_of(image))))
+            breast = max(1, int(np.count_nonzero(breast_mask_of(image))))
             largest = max(largest, *(lesion.mask.area_px / breast for lesion in lesions))
     return min(1.0, float(np.ceil(1000 * largest)) / 1000) if largest else None

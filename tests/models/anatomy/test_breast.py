@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from models.anatomy.breast import breast_box, breast_box_of, breast_mask, breast_of, breast_side
+from models.anatomy.breast import breast_box, breast_box_of, breast_mask, breast_mask_of, breast_side
 from models.types.mammogram import Mammogram
 from models.types.region import Box
 from node.demo.studies import DemoStudy
@@ -56,12 +56,12 @@ def test_the_breast_of_an_image_is_found_once_and_again_in_other_pixels() -> Non
     image = Mammogram(_mammogram())
     wanted = breast_mask(image.pixels)
     image_sent = pickle.loads(pickle.dumps(image))  # noqa: S301 - our own
-    assert (breast_of(image) == wanted).all()
+    assert (breast_mask_of(image) == wanted).all()
     image.pixels[:] = image_sent.pixels[:] = 0  # it is not looked at again …
-    assert (breast_of(image) == wanted).all()
+    assert (breast_mask_of(image) == wanted).all()
     assert breast_box_of(image) == breast_box(_mammogram())
-    assert not breast_of(image_sent).any()
-    assert not breast_of(replace(image, pixels=image.pixels)).any()  # … but by a copy, whose pixels may be others
+    assert not breast_mask_of(image_sent).any()
+    assert not breast_mask_of(replace(image, pixels=image.pixels)).any()  # … but by a copy, whose pixels may be others
 
 
 def test_the_box_encloses_the_breast_tightly() -> None:

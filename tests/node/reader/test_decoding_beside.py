@@ -12,7 +12,7 @@ from road import Road, changed
 from simple_models import OneMass, pipeline_of
 
 from dicom_io.errors import NotReadable
-from models.anatomy.breast import breast_of
+from models.anatomy.breast import breast_mask_of
 from models.readings.preview import preview_of
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection
@@ -44,7 +44,7 @@ def test_a_decoder_that_dies_takes_one_image_with_it(tmp_path: Path, mammogram_s
     assert (read().pixels == here.pixels).all()
     assert (preview_of(read()) == preview_of(here)).all()
     read().pixels[:] = 0  # what the models' process needs of all pixels was found beside, and came with them
-    assert (breast_of(read()) == breast_of(here)).all()
+    assert (breast_mask_of(read()) == breast_mask_of(here)).all()
     assert preview_of(read()).any()
     with pytest.raises(NotReadable, match=r"unreadable: kills the reader \(2 attempts\)"):
         dead()
