@@ -19,6 +19,8 @@ from node.operations.listening import can_listen, listeners
 from node.operations.machine import CheckResult, database, disk
 from node.store.database import open_database
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def answering_port():

@@ -37,6 +37,8 @@ from node.assessments.hl7.message import Message, NotUsable, Segment, parse
 from node.assessments.hl7.results import results_of
 from node.reporting.oru import encode_oru, messages_in
 
+pytestmark = pytest.mark.slow
+
 SCORE, PROBABILITY, RANGE, CATEGORY, COMMENT = "SCORE", "111047", "CATEGORY_RANGE", "111005", "121106"
 NUMBERS = (SCORE, PROBABILITY, "PREVALENCE", "RECALL_THRESHOLD", "REFERENCE_TENTH", "111012", "103339001")
 CODES = ("RECALL", RANGE, CATEGORY, "121071")

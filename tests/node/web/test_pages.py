@@ -21,6 +21,8 @@ from node.store.events import StudyEvent, Subscriber, subscribe
 from node.store.states import DeliveryState, JobState, moved
 from node.store.tables import Delivery, Job, Notice, ReadingWeek, ShadowReading, Study
 
+pytestmark = pytest.mark.slow
+
 PACS = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=1)
 
 

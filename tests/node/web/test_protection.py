@@ -6,6 +6,8 @@ import pytest
 from browsing import asking
 from road import Road
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("address", "host", "header"),

@@ -24,6 +24,8 @@ from node.store.database import read_only
 from node.store.states import DeliveryState
 from node.store.tables import Delivery, Instance, ReceivedAssessment, Study
 
+pytestmark = pytest.mark.slow
+
 PACS = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=1, dead_after_s=3600)
 
 

@@ -19,6 +19,8 @@ from node.operations.api_tokens import TokenRefused, add, remove
 from node.store.states import DeliveryState, moved
 from node.store.tables import ApiToken, Delivery, Result, Study
 
+pytestmark = pytest.mark.slow
+
 V1 = "/api/v1"
 PACS = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=1)
 PROBLEM = "application/problem+json"

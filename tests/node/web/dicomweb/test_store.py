@@ -34,6 +34,8 @@ from node.demo.studies import DemoStudy
 from node.web.dicomweb.parts import body_of
 from node.web.dicomweb.store import MOST_AT_ONCE
 
+pytestmark = pytest.mark.slow
+
 OTHER_STUDY = "1.2.826.0.1.3680043.8.498.9"
 BOUNDARY = "a-boundary"
 MULTIPART = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
