@@ -90,7 +90,7 @@ class Pipeline:
         scaled = with_spacing(image, self.assumed_spacing_mm)
         assert scaled.spacing_mm is not None
         warning = ASSUMED_SPACING.format(mm=scaled.spacing_mm[0])
-        return replace(scaled, warnings=(*image.warnings, warning))
+        return scaled.stating(warnings=(*image.warnings, warning))
 
     def _outlined(self, images: Sequence[Mammogram], found: Sequence[Sequence[Detection]]) -> list[list[_Outlined]]:
         """The outlines of each image's detections, without those that contain a smaller finding."""

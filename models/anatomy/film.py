@@ -7,7 +7,6 @@ spacing is a scanned film, if it is not known to be digital: scanners for mammog
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
 
 from models.types.mammogram import Mammogram
@@ -48,7 +47,7 @@ def with_spacing(image: Mammogram, detector_mm: float) -> Mammogram:
     if image.spacing_mm is not None:
         return image
     film = image.film if image.film is not None else not _fits(image.shape, detector_mm)
-    return replace(image, spacing_mm=known_or_assumed(image, detector_mm), film=film)
+    return image.stating(spacing_mm=known_or_assumed(image, detector_mm), film=film)
 
 
 def known_or_assumed(image: Mammogram, detector_mm: float) -> tuple[float, float]:

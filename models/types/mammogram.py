@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -57,11 +57,19 @@ class Mammogram:
     def kept(self, name: str, find: Callable[[], Found]) -> Found:
         """What was found in the pixels before under this name, or is found now: several of the models need it, and a
         process that decodes can find it before they do. `dataclasses.replace` keeps nothing: it may change the pixels.
+        See `stating`.
         """
         if name not in self._kept:
             self._kept[name] = find()
         found: Found = self._kept[name]
         return found
+
+    def stating(self, **facts: Any) -> Mammogram:
+        """The same pixels with other facts about them (any attributes but `pixels`), and what was found in them."""
+        assert "pixels" not in facts
+        image = replace(self, **facts)
+        image._kept.update(self._kept)
+        return image
 
     @property
     def shape(self) -> tuple[int, int]:

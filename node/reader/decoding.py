@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -120,7 +120,7 @@ def decode(file: ArchivedFile, max_image_pixels: int) -> Mammogram:
     seen = mask_side(breast_mask_of(image))
     if expected is not None and seen is not None and seen != expected:
         warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
-        image = replace(image, warnings=(*image.warnings, warning))
+        image = image.stating(warnings=(*image.warnings, warning))
     preview_of(image)  # kept: with a GPU it is made here, in a process beside
     return image
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from models.anatomy.breast import breast_box, breast_box_of, breast_mask, breast_mask_of, breast_side
+from models.anatomy.film import with_spacing
 from models.types.mammogram import Mammogram
 from models.types.region import Box
 from node.demo.studies import DemoStudy
@@ -62,6 +63,9 @@ def test_the_breast_of_an_image_is_found_once_and_again_in_other_pixels() -> Non
     assert breast_box_of(image) == breast_box(_mammogram())
     assert not breast_mask_of(image_sent).any()
     assert not breast_mask_of(replace(image, pixels=image.pixels)).any()  # … but by a copy, whose pixels may be others
+    known = with_spacing(image, 0.1)
+    assert known.spacing_mm is not None
+    assert (breast_mask_of(known) == wanted).all()  # the same pixels, of which more is known
 
 
 def test_the_box_encloses_the_breast_tightly() -> None:
